@@ -1,0 +1,37 @@
+"""job-worker: run a process, stop it, query it, stream its output.
+
+The public names are loaded when they are first asked for: the keeper imports this package
+and must stay small.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.client import Client as Client
+    from worker.errors import JobError as JobError
+    from worker.errors import WorkerError as WorkerError
+    from worker.job import Job as Job
+    from worker.jobs.registry import Registry as Registry
+    from worker.state import Chunk as Chunk
+    from worker.state import JobState as JobState
+    from worker.state import JobStatus as JobStatus
+
+_HOME = {
+    "Chunk": "worker.state",
+    "Client": "worker.client",
+    "Job": "worker.job",
+    "JobError": "worker.errors",
+    "JobState": "worker.state",
+    "JobStatus": "worker.state",
+    "Registry": "worker.jobs.registry",
+    "WorkerError": "worker.errors",
+}
+__all__ = list(_HOME)  # noqa: PLE0605 - a list it is
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'worker' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

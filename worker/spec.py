@@ -1,0 +1,70 @@
+"""What a client may ask for, checked once, where it enters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from worker.errors import InvalidRequest
+
+DEFAULT_GRACE_PERIOD: Final = 10.0
+MAX_GRACE_PERIOD: Final = 24 * 3600.0
+# MAX_ARG_STRLEN of execve(2): 32 pages, the closing NUL included.
+MAX_ARGUMENT: Final = 128 * 1024 - 1
+
+
+class OutputMode(StrEnum):
+    SEPARATE = "separate"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A process to run. Raises InvalidRequest, naming the field, for what can't be executed.
+
+    `command` is looked up in the PATH of `environment`, else in the default one; with a slash
+    it is relative to `working_directory` (default: the home of the job's user).
+    `grace_period`: seconds between SIGTERM and SIGKILL, 0 to 86400.
+    """
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str | None = None
+    output_mode: OutputMode = OutputMode.SEPARATE
+    grace_period: float = DEFAULT_GRACE_PERIOD
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.command:
+            raise InvalidRequest("commandName is empty: name a program to run")
+        checked("commandName", self.command)
+        for number, argument in enumerate(self.arguments, 1):
+            checked(f"arguments[{number}]", argument)
+        for name, value in self.environment.items():
+            if not name or "=" in name:
+                raise InvalidRequest(f"environment: {name!r} can't be the name of a variable")
+            checked(f"environment[{name!r}]", f"{name}={value}")
+        if self.working_directory is not None:
+            checked("workingDirectory", self.working_directory)
+            if not self.working_directory.startswith("/"):
+                raise InvalidRequest("workingDirectory must be absolute")
+        checked_grace_period(self.grace_period)
+
+
+def checked(name: str, text: str) -> None:
+    """Raise InvalidRequest unless execve(2) can take `text`."""
+    if "\0" in text:
+        raise InvalidRequest(f"{name} contains a NUL character, which no program can receive")
+    size = len(text.encode(errors="surrogateescape"))
+    if size > MAX_ARGUMENT:
+        raise InvalidRequest(f"{name} is {size} bytes long; {MAX_ARGUMENT} is the most")
+
+
+def checked_grace_period(seconds: float) -> float:
+    """`seconds`, or InvalidRequest."""
+    if not 0 <= seconds <= MAX_GRACE_PERIOD:
+        raise InvalidRequest(f"gracePeriod must be 0 to {MAX_GRACE_PERIOD:.0f} seconds")
+    return seconds

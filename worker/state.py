@@ -1,0 +1,118 @@
+"""What can be said about a job: values for library, server and client alike; any OS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+
+class JobState(StrEnum):
+    STARTED = "started"  # accepted, not executed yet
+    RUNNING = "running"  # until its tree is empty and its output complete
+    EXITED = "exited"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+FINAL: Final = frozenset({JobState.EXITED, JobState.STOPPED, JobState.LOST})
+
+NEXT: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
+    {
+        # A server that was down while the job ran sees only the end.
+        JobState.STARTED: FINAL | {JobState.RUNNING},
+        JobState.RUNNING: FINAL,
+        **dict.fromkeys(FINAL, frozenset()),
+    }
+)
+
+
+class Outcome(StrEnum):
+    """How the leader ended."""
+
+    EXITED = "exited"
+    SIGNALED = "signaled"
+    LOST = "lost"
+
+
+class Cause(StrEnum):
+    """Why the job ended."""
+
+    OWN_EXIT = "own exit"
+    STOP = "stop"
+    TIME_LIMIT = "time limit"
+    MEMORY_LIMIT = "memory limit"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+
+
+class Stream(StrEnum):
+    ALL = "all"
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSize:
+    """Bytes by stream; what was dropped is in none of them."""
+
+    stdout: int = 0
+    stderr: int = 0
+    merged: int = 0
+    dropped: int = 0
+
+    @property
+    def total(self) -> int:
+        """What can be read."""
+        return self.stdout + self.stderr + self.merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """A job at one moment. What isn't known, or not yet, is None. Times are UTC.
+
+    `exit_code` is the leader's code, or 128 + N where signal N ended it (`outcome` tells).
+    """
+
+    id: UUID
+    command: str
+    arguments: tuple[str, ...]
+    state: JobState
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime
+    started_at: datetime | None = None
+    leader_exited_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    cause: Cause | None = None
+    reason: str = ""
+    stopped_by: str | None = None
+    output: OutputSize = OutputSize()
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive bytes of a job's output.
+
+    `offset` is the position of the first byte; the next to ask for is `offset + len(data)`.
+    `stream` and `time` (UTC) are told only where tagged chunks were asked for.
+    `skipped` bytes were dropped just before.
+    """
+
+    data: bytes
+    offset: int
+    stream: Stream = Stream.ALL
+    time: datetime | None = None
+    skipped: int = 0
