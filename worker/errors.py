@@ -7,12 +7,12 @@ WorkerError
 │   └── StateInUse           another server or Registry owns the state directory
 └── JobError                 the answer to a request
     ├── InvalidRequest       mend the request
-    │   └── CannotExecute    ... its command: not found, not executable, bad interpreter, bad directory
+    │   └── CannotExecute    ... its command: no file, no right, no interpreter, no directory
     ├── JobNotFound          no such job (any more)
     ├── JobExists            that id belongs to another request: choose a new one
     ├── NotNow               the job's state doesn't allow it
     ├── OutOfRange           an offset beyond the output of a final job
-    ├── NoRoom               disk, descriptors, processes or memory: try again later, it may fit then
+    ├── NoRoom               disk, descriptors, processes, memory: try again later
     ├── NotBuilt             this server doesn't know that RPC or field
     ├── Unauthenticated      present a certificate
     ├── PermissionDenied     present a certificate with another role
