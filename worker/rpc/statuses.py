@@ -1,0 +1,85 @@
+"""Which error is which gRPC status: one table, read both ways.
+
+The server answers `code_of(error)`; the client raises what `translated()` makes of an answer,
+and nothing else in it names the errors of the layers below.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from h2.exceptions import H2Error
+
+from worker.errors import (
+    InternalError,
+    InvalidRequest,
+    JobError,
+    JobExists,
+    JobNotFound,
+    NoRoom,
+    NotBuilt,
+    NotNow,
+    OutOfRange,
+    PermissionDenied,
+    TimedOut,
+    Unauthenticated,
+    Unavailable,
+)
+
+CODE: Final[Mapping[type[JobError], Status]] = {
+    InvalidRequest: Status.INVALID_ARGUMENT,  # and CannotExecute, its child
+    JobNotFound: Status.NOT_FOUND,
+    JobExists: Status.ALREADY_EXISTS,
+    NotNow: Status.FAILED_PRECONDITION,
+    OutOfRange: Status.OUT_OF_RANGE,
+    NoRoom: Status.RESOURCE_EXHAUSTED,
+    NotBuilt: Status.UNIMPLEMENTED,
+    Unauthenticated: Status.UNAUTHENTICATED,
+    PermissionDenied: Status.PERMISSION_DENIED,
+    TimedOut: Status.DEADLINE_EXCEEDED,
+    Unavailable: Status.UNAVAILABLE,  # and its children
+    InternalError: Status.INTERNAL,
+}
+
+KIND: Final[Mapping[Status, type[JobError]]] = {
+    # Never our server's answers: a proxy's, or those of a gRPC library below it.
+    Status.CANCELLED: Unavailable,
+    Status.ABORTED: Unavailable,
+    Status.UNKNOWN: InternalError,
+    Status.DATA_LOSS: InternalError,
+    **{code: kind for kind, code in CODE.items()},
+}
+
+
+def code_of(error: JobError) -> Status:
+    """The status of its class, else of the nearest class above that has one."""
+    return next((CODE[kind] for kind in type(error).__mro__ if kind in CODE), Status.INTERNAL)
+
+
+def error_of(status: Status, message: str | None) -> JobError:
+    """The error that an answer with `status` stands for. Every status but OK has one."""
+    kind = KIND.get(status, InternalError)
+    return kind(message or f"the server answered {status.name} without a word")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise our errors for those of gRPC, HTTP/2, TLS and sockets."""
+    try:
+        yield
+    except GRPCError as error:
+        raise error_of(error.status, error.message) from error
+    except ssl.SSLCertVerificationError as error:
+        raise Unavailable(f"the server's certificate is refused: {error.verify_message}") from error
+    except TimeoutError as error:
+        # A deadline of ours has no errno; ETIMEDOUT comes from the network.
+        if error.errno is None:
+            raise TimedOut("the deadline ran out before the server answered") from error
+        raise Unavailable(f"connection lost: {error}") from error
+    except (StreamTerminatedError, H2Error, OSError) as error:
+        raise Unavailable(f"connection lost: {error}") from error
