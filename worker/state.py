@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 
-class JobState(StrEnum):
+class _OpenEnum(StrEnum):
+    """A newer server may know more: `unknown(99)` is a value too, and equal to no member."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not (isinstance(value, str) and value.startswith("unknown(")):
+            return None
+        stranger = str.__new__(cls, value)
+        stranger._name_ = stranger._value_ = value
+        return stranger
+
+
+class JobState(_OpenEnum):
     STARTED = "started"  # accepted, not executed yet
     RUNNING = "running"  # until its tree is empty and its output complete
     EXITED = "exited"
@@ -31,7 +43,7 @@ NEXT: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
 )
 
 
-class Outcome(StrEnum):
+class Outcome(_OpenEnum):
     """How the leader ended."""
 
     EXITED = "exited"
@@ -39,7 +51,7 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-class Cause(StrEnum):
+class Cause(_OpenEnum):
     """Why the job ended."""
 
     OWN_EXIT = "own exit"
@@ -50,7 +62,7 @@ class Cause(StrEnum):
     LOST = "lost"
 
 
-class Stream(StrEnum):
+class Stream(_OpenEnum):
     ALL = "all"
     STDOUT = "stdout"
     STDERR = "stderr"
@@ -85,7 +97,7 @@ class JobStatus:
     state: JobState
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    created_at: datetime
+    created_at: datetime | None  # None: the server knows only the original fields
     started_at: datetime | None = None
     leader_exited_at: datetime | None = None
     ended_at: datetime | None = None

@@ -1,0 +1,156 @@
+"""The messages of the wire and the values of the library, in both directions.
+
+What a message leaves out is None in the value, never a zero. A number that only a newer
+server knows becomes `unknown(99)`. Our enums bear the names of the wire's, but for LOST, which
+the original contract calls UNKNOWN. (What a request asks for is read by `worker.server.requests`.)
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, TypeVar
+from uuid import UUID
+
+import betterproto
+
+from gen import workerservice as wire
+from worker.errors import InvalidRequest
+from worker.spec import JobSpec
+from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream
+
+EXIT_CODE_OF_LOST: Final = 255
+
+OurEnum = TypeVar("OurEnum", bound=StrEnum)
+WireEnum = TypeVar("WireEnum", bound=betterproto.Enum)
+
+
+def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
+    """Raises InvalidRequest for text that isn't UTF-8: the wire can't carry it."""
+    _check_text("commandName", spec.command)
+    _check_text("arguments", *spec.arguments)
+    _check_text("environment", *spec.environment, *spec.environment.values())
+    _check_text("workingDirectory", spec.working_directory or "")
+    _check_text("labels", *spec.labels, *spec.labels.values())
+    return wire.StartRequest(
+        command_name=spec.command,
+        arguments=list(spec.arguments),
+        job_id=job_id.bytes,
+        environment=dict(spec.environment),
+        working_directory=spec.working_directory or "",
+        output_mode=wire.OutputMode[spec.output_mode.name],
+        grace_period=timedelta(seconds=spec.grace_period),
+        labels=dict(spec.labels),
+    )
+
+
+def _check_text(name: str, *texts: str) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"{name}: {text!r} isn't UTF-8, and a request can carry nothing else"
+            ) from None
+
+
+def status_response(status: JobStatus) -> wire.QueryStatusResponse:
+    size = status.output
+    return wire.QueryStatusResponse(
+        exit_code=_exit_code(status),
+        command_name=status.command,
+        arguments=list(status.arguments),
+        job_status=_wires(wire.JobStatus, status.state),
+        job_id=status.id.bytes,
+        outcome=_wires(wire.Outcome, status.outcome),
+        signal=status.signal or "",
+        cause=_wires(wire.Cause, status.cause),
+        reason=status.reason,
+        stopped_by=status.stopped_by or "",
+        owner=status.owner,
+        created_at=status.created_at,
+        started_at=status.started_at,
+        leader_exited_at=status.leader_exited_at,
+        ended_at=status.ended_at,
+        output=wire.OutputSize(size.total, size.stdout, size.stderr, size.merged, size.dropped),
+        labels=dict(status.labels),
+    )
+
+
+def status_of(response: wire.QueryStatusResponse, asked: UUID) -> JobStatus:
+    """`asked` names the job: a server that knows only the original fields doesn't."""
+    state = _ours(JobState, response.job_status) or JobState.LOST
+    outcome = _ours(Outcome, response.outcome)
+    size = response.output
+    return JobStatus(
+        id=asked,
+        command=response.command_name,
+        arguments=tuple(response.arguments),
+        state=state,
+        owner=response.owner,
+        labels=response.labels,
+        created_at=response.created_at,
+        started_at=response.started_at,
+        leader_exited_at=response.leader_exited_at,
+        ended_at=response.ended_at,
+        outcome=outcome,
+        exit_code=response.exit_code if _tells_exit_code(state, outcome) else None,
+        signal=response.signal or None,
+        cause=_ours(Cause, response.cause),
+        reason=response.reason,
+        stopped_by=response.stopped_by or None,
+        output=OutputSize(size.stdout, size.stderr, size.merged, size.dropped),
+    )
+
+
+def _exit_code(status: JobStatus) -> int:
+    if status.state is JobState.LOST:
+        return EXIT_CODE_OF_LOST
+    return status.exit_code or 0  # 0 while unfinished: `outcome` tells it from a success
+
+
+def _tells_exit_code(state: JobState, outcome: Outcome | None) -> bool:
+    if outcome is None:  # unfinished, or a server that knows only the original fields
+        return state in (JobState.EXITED, JobState.STOPPED)
+    return outcome in (Outcome.EXITED, Outcome.SIGNALED)
+
+
+def output_response(chunk: Chunk) -> wire.GetOutputResponse:
+    return wire.GetOutputResponse(
+        output=chunk.data,
+        offset=chunk.offset,
+        stream=wire.Stream[chunk.stream.name],
+        time=chunk.time,
+        skipped=chunk.skipped,
+    )
+
+
+def end_response(status: JobStatus, total: int) -> wire.GetOutputResponse:
+    """The last message of an answer that is complete; outcome UNSPECIFIED while the job runs."""
+    end = wire.OutputEnd(
+        total, _wires(wire.Outcome, status.outcome), _exit_code(status), status.signal or ""
+    )
+    return wire.GetOutputResponse(offset=total, end=end)
+
+
+def is_end(response: wire.GetOutputResponse) -> bool:
+    """Is it the last message of a complete answer? It bears no output."""
+    return betterproto.serialized_on_wire(response.end)
+
+
+def chunk_of(response: wire.GetOutputResponse) -> Chunk:
+    stream = _ours(Stream, response.stream) or Stream.ALL
+    return Chunk(response.output, response.offset, stream, response.time, response.skipped)
+
+
+def _wires(kind: type[WireEnum], value: StrEnum | None) -> WireEnum:
+    name = "UNSPECIFIED" if value is None else value.name
+    number: WireEnum = kind.try_value() if value is JobState.LOST else kind[name]
+    return number
+
+
+def _ours(kind: type[OurEnum], number: betterproto.Enum) -> OurEnum | None:
+    """None for the zero of a kind (UNSPECIFIED, UNKNOWN)."""
+    if number.name is None:
+        return kind(f"unknown({int(number)})")
+    return kind.__members__.get(number.name)
