@@ -1,0 +1,98 @@
+"""The files that TLS stands on: read, judged and loaded, or refused with their name.
+
+OpenSSL would say "PEM lib" for most of these faults, and ask for a passphrase on the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import ssl
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Never
+
+from cryptography import x509
+
+from worker.errors import BadConfig
+
+_MISMATCH: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
+
+def load_authority(context: ssl.SSLContext, ca: Path) -> None:
+    """Trust the certificates in `ca`, and no other."""
+    check_file(ca)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise BadConfig(f"{ca}: no PEM certificate of an authority in it") from error
+
+
+def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Present `certificate` and what follows it in that file, with its `key`."""
+    check_file(certificate)
+    check_dates(certificate, datetime.now(UTC))
+    check_file(key)
+    check_mode(key)
+
+    def no_passphrase() -> Never:
+        raise BadConfig(
+            f"{key}: the key is encrypted, and nobody could type the passphrase; "
+            "decrypt it with `openssl pkey -in OLD -out NEW`"
+        )
+
+    try:
+        context.load_cert_chain(certificate, key, password=no_passphrase)
+    except ssl.SSLError as error:
+        if error.reason in _MISMATCH:
+            raise BadConfig(f"{key} is not the key of the certificate {certificate}") from error
+        if error.reason is None:  # "PEM lib", and the certificate has been read before
+            raise BadConfig(f"{key}: no PEM private key in it") from error
+        said = error.reason.lower().replace("_", " ")
+        raise BadConfig(f"{certificate}: OpenSSL refuses it with {key}: {said}") from error
+
+
+def check_file(path: Path) -> None:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be read for ever
+            raise BadConfig(f"{path} is not a file")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise BadConfig(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise BadConfig(f"{str(path)!r} can't be the name of a file") from error
+
+
+def check_mode(key: Path) -> None:
+    """PostgreSQL's rule: a key is for its owner alone; one of root's may be read by a group."""
+    if os.name != "posix":
+        return  # there the mode says nothing
+    found = key.stat()
+    forbidden = 0o037 if found.st_uid == 0 else 0o077
+    if found.st_mode & forbidden:
+        raise BadConfig(
+            f"{key}: others can get at this key (mode {stat.S_IMODE(found.st_mode):04o}): "
+            f"chmod 600 {shlex.quote(str(key))}"
+        )
+
+
+def check_dates(path: Path, now: datetime) -> None:
+    """Raise BadConfig unless the first certificate in `path` is valid at `now`."""
+    try:
+        leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
+        subject = leaf.subject.rfc4514_string() or "no subject"
+    except (ValueError, x509.InvalidVersion) as error:
+        raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
+    first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if now < first:
+        raise BadConfig(
+            f"{path}: the certificate ({subject}) is valid from {first:%Y-%m-%d %H:%M} UTC on; "
+            f"the clock says {now:%Y-%m-%d %H:%M}"
+        )
+    if now > last:
+        raise BadConfig(
+            f"{path}: the certificate ({subject}) expired at {last:%Y-%m-%d %H:%M} UTC: "
+            "issue a new one"
+        )
