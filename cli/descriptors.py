@@ -1,0 +1,63 @@
+"""Bytes to descriptors 1 and 2, past Python's buffers, encodings and closed files."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import Final
+
+from cli.render import printable
+
+STDOUT: Final = 1
+STDERR: Final = 2
+
+
+class CannotWrite(Exception):
+    """A descriptor that takes no more: a full disk, or closed."""
+
+
+class ReaderGone(Exception):
+    """Nobody reads any more (`| head`): a reason to end, not to complain."""
+
+
+def open_missing() -> None:
+    """Occupy what is closed of 0 to 2, or the connection would become our output.
+
+    Only for reading: what is written to a stdout that was closed is an error, never lost.
+    """
+    for descriptor in (0, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)  # takes the lowest that is free: this one
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """All of `data`. Raises CannotWrite or ReaderGone."""
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # another program has made the terminal or pipe non-blocking
+            select.select([], [descriptor], [])
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except OSError as error:
+            name = "stdout" if descriptor == STDOUT else "stderr"
+            raise CannotWrite(f"can't write to {name}: {error.strerror}") from error
+
+
+def write_text(text: str) -> None:
+    r"""To stdout; what its encoding lacks is written as \u20ac."""
+    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    write(STDOUT, text.encode(encoding, "backslashreplace"))
+
+
+def say(sentence: str) -> None:
+    """To stderr, as one line; where that takes nothing there is nobody left to tell."""
+    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
+    line = f"workerclient: {printable(sentence)}\n"
+    with suppress(CannotWrite, ReaderGone):
+        write(STDERR, line.encode(encoding, "backslashreplace"))
