@@ -1,0 +1,62 @@
+"""All that a job needs before it runs, taken in order; a failure gives everything back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from worker.keeper.cgroup import Cgroup
+from worker.keeper.child import Program
+from worker.keeper.messages import Kind, Spawn
+from worker.keeper.output import pipe
+from worker.keeper.record import Record
+from worker.keeper.spawn import Child, Spawner, program_of
+from worker.keeper.tree import CgroupTree, SessionTree
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A child on its way to execve, and what belongs to it; `pipes` are our ends by stream."""
+
+    request: Spawn
+    program: Program
+    record: Record
+    child: Child
+    tree: CgroupTree | SessionTree
+    pipes: dict[Kind, int]
+
+
+class Place(Protocol):
+    """Where jobs are kept on this machine."""
+
+    folder: Path
+    cgroups: Path | None
+    spawner: Spawner
+
+
+def begin(request: Spawn, place: Place) -> Begun:
+    """Raises FileExistsError if the job's folder is claimed already, OSError without room."""
+    streams = [Kind.RUN_MERGED] if request.merged else [Kind.RUN_STDOUT, Kind.RUN_STDERR]
+    program = program_of(request)
+    with contextlib.ExitStack() as undo, contextlib.ExitStack() as given:
+        record = Record(place.folder / request.job, request)
+        undo.callback(record.remove)
+        undo.callback(record.close)
+        pipes, writing = {}, []
+        for stream in streams:
+            pipes[stream], end = pipe()
+            undo.callback(os.close, pipes[stream])
+            given.callback(os.close, end)
+            writing.append(end)
+        cgroup, tree = None, None
+        if place.cgroups:
+            cgroup = Cgroup(place.cgroups / request.job)
+            undo.callback(cgroup.remove)
+            tree = CgroupTree(cgroup)
+            undo.callback(os.close, tree.events)
+        child = place.spawner.start(program, writing[0], writing[-1], cgroup)
+        undo.pop_all()
+        return Begun(request, program, record, child, tree or SessionTree(child.pid), pipes)

@@ -1,0 +1,142 @@
+"""What the child does between clone3 and execve, and what it tells when that fails.
+
+It is still this program: so nothing but system calls, no import, no allocation that could
+call a finalizer, and out by os._exit whatever happens. All text is bytes by now.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import os
+import resource
+import signal
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Never
+
+PR_SET_PDEATHSIG: Final = 1
+UMASK: Final = 0o022
+FAILED: Final = 127
+
+_libc: Final = ctypes.PyDLL(None, use_errno=True)
+# Python ignores SIGPIPE and SIGXFSZ, and whoever started us may ignore others (nohup).
+_IGNORED: Final = [
+    number
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    if signal.getsignal(number) is signal.SIG_IGN
+]
+
+
+class Stage(IntEnum):
+    """How far the child came."""
+
+    SETUP = 1
+    DIRECTORY = 2
+    EXECUTE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Of a start: `tried` is the number of the candidate that `error` (errno) is about."""
+
+    stage: Stage
+    tried: int
+    error: int
+
+    LAYOUT = struct.Struct("<BHi")
+
+    def packed(self) -> bytes:
+        return self.LAYOUT.pack(self.stage, self.tried, self.error)
+
+    @classmethod
+    def unpacked(cls, report: bytes) -> Failure:
+        stage, tried, error = cls.LAYOUT.unpack(report)
+        return cls(Stage(stage), tried, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the child becomes: the first of `candidates` that can be executed."""
+
+    candidates: list[bytes]
+    arguments: list[bytes]  # the name that it is called by comes first
+    environment: dict[bytes, bytes]
+    directory: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the keeper gives to every child."""
+
+    keeper: int  # its pid
+    nofile: tuple[int, int]  # what it was given itself, before it raised its own
+    oom_score: bytes | None  # None: as the keeper's
+    handled: tuple[int, ...]  # signals to be reset by hand, as fork keeps our handlers
+
+
+def become(
+    program: Program,
+    around: Surroundings,
+    streams: tuple[int, int, int],
+    entering: bytes | None,
+    report: int,
+) -> Never:
+    """`entering`: the cgroup.procs of the job, unless the child was born in it."""
+    stage = Stage.SETUP
+    failure = Failure(stage, 0, errno.EINVAL)
+    try:
+        gc.disable()
+        _prepare(around, streams, entering)
+        stage = Stage.DIRECTORY
+        os.chdir(program.directory)
+        stage = Stage.EXECUTE
+        failure = _execute(program)
+    except OSError as error:
+        failure = Failure(stage, 0, error.errno or 0)
+    finally:
+        # Whatever it was must not get out of here: this is a copy of the keeper.
+        os.write(report, failure.packed())
+        os._exit(FAILED)
+
+
+def _prepare(around: Surroundings, streams: tuple[int, int, int], entering: bytes | None) -> None:
+    if entering:
+        _write(entering, b"0")
+    os.setsid()
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+    for number in (*_IGNORED, *around.handled):
+        signal.signal(number, signal.SIG_DFL)
+    if around.oom_score is not None:
+        _write(b"/proc/self/oom_score_adj", around.oom_score)
+    os.umask(UMASK)
+    resource.setrlimit(resource.RLIMIT_NOFILE, around.nofile)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != around.keeper:  # it died before we asked to die with it
+        os._exit(FAILED)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _write(path: bytes, text: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, text)
+    os.close(fd)
+
+
+def _execute(program: Program) -> Failure:
+    """Try one candidate after the other, as execvp(3) does, and tell which failure to name."""
+    refused: Failure | None = None
+    error = 0
+    for tried, path in enumerate(program.candidates):
+        try:
+            os.execve(path, program.arguments, program.environment)  # noqa: S606 - no shell: right
+        except (FileNotFoundError, NotADirectoryError) as failure:
+            error = failure.errno or 0
+        except PermissionError as failure:
+            refused = refused or Failure(Stage.EXECUTE, tried, failure.errno or 0)
+        except OSError as failure:
+            return Failure(Stage.EXECUTE, tried, failure.errno or 0)
+    return refused or Failure(Stage.EXECUTE, 0, error)

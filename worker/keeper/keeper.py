@@ -1,0 +1,186 @@
+"""The keeper: the table of jobs, and what may be asked about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from worker.keeper.begin import begin
+from worker.keeper.job import Job, Stopped
+from worker.keeper.log import report
+from worker.keeper.loop import Loop, guarded
+from worker.keeper.messages import (
+    PROTOCOL,
+    BadFrame,
+    Done,
+    Hello,
+    Leave,
+    List,
+    Listed,
+    ListEnd,
+    Message,
+    Ready,
+    Refusal,
+    Refused,
+    Spawn,
+    Stop,
+    Tell,
+)
+from worker.keeper.pumps import Pumps
+from worker.keeper.refusal import NO_ROOM
+from worker.keeper.spawn import Spawner
+
+FILES_OF_A_JOB: Final = 6  # two pipes, pidfd, output, index, cgroup.events
+FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
+BY_LENGTH: Final = 200
+
+
+class User(Protocol):
+    """Who uses the keeper: a program, or the server that we start."""
+
+    def send(self, message: Message) -> None: ...
+
+    def dismiss(self) -> None:
+        """All jobs are over and told: nothing follows."""
+
+
+class Keeper:
+    """`folder` holds the jobs' folders; `cgroups` is None where they can't be used."""
+
+    def __init__(self, folder: Path, cgroups: Path | None, spawner: Spawner, loop: Loop) -> None:
+        self.folder, self.cgroups, self.spawner, self.loop = folder, cgroups, spawner, loop
+        self.pumps = Pumps(loop)
+        self.jobs: dict[str, Job] = {}
+        self.user: User | None = None
+        self.child: int | None = None  # the server's pid
+        self.epoch = _epoch()
+        self._is_leaving = False
+        self._is_listening = False
+        self._most_jobs = 0
+
+    def bounded(self, files: int) -> None:
+        """`files` descriptors are ours: more jobs than fit are refused, and harm none."""
+        self._most_jobs = max(1, (files - FILES_IN_RESERVE) // FILES_OF_A_JOB)
+
+    def new_user(self, user: User) -> None:
+        """It is told nothing before it has asked for the list: events would overtake that."""
+        self.user, self._is_listening = user, False
+
+    def receive(self, message: Message) -> None:
+        """Raises BadFrame for what only the keeper sends."""
+        verb = VERBS.get(type(message))
+        if not verb:
+            raise BadFrame(f"{type(message).__name__} is not for the keeper")
+        verb(self, message)
+
+    def tell(self, message: Message) -> None:
+        if self.user and self._is_listening:
+            self.user.send(message)
+
+    def forget(self, job: Job) -> None:
+        del self.jobs[job.id]
+        self._dismiss_if_over()
+
+    def leave(self, grace_s: float | None) -> None:
+        """End all jobs, within `grace_s` or each within its own, and then go."""
+        self._is_leaving = True
+        for job in list(self.jobs.values()):
+            guarded(partial(job.stop, Stopped(None, "shutdown"), grace_s), job)
+        self._dismiss_if_over()
+
+    def give_up(self) -> None:
+        """What isn't about one job or one server: logged, and that is all."""
+
+    def reap_strangers(self) -> None:
+        """After SIGCHLD. Orphans of the jobs come to us, a subreaper; leaders are not theirs."""
+        own = {job.leader.pid for job in self.jobs.values()} | {self.child}
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+        for pid in set(map(int, children.split())) - own:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+        if not self.cgroups:
+            for job in list(self.jobs.values()):
+                guarded(job.look_at_tree, job)
+
+    def _dismiss_if_over(self) -> None:
+        if self._is_leaving and not self.jobs and self.user:
+            self.user.dismiss()
+
+    def _hello(self, message: Hello) -> None:
+        if message.protocol != PROTOCOL:
+            raise BadFrame(f"protocol {message.protocol}, not {PROTOCOL}")
+        if self.user:
+            self.user.send(Hello(PROTOCOL, self.epoch))
+
+    def _list(self, _: List) -> None:
+        self._is_listening = True
+        for job in self.jobs.values():
+            self.tell(Listed(job.id, job.streams.output.size, job.started_us))
+        self.tell(ListEnd())
+
+    def _spawn(self, request: Spawn) -> None:
+        known = self.jobs.get(request.job)
+        if known:
+            known.ask_again(request.ask)
+            return
+        try:
+            self._begin(request)
+        except FileExistsError:
+            self._refuse(request.ask, Refusal.EXISTS, f"{request.job} was started before")
+        except OSError as error:
+            refusal = Refusal.NO_ROOM if error.errno in NO_ROOM else Refusal.FAULT
+            where = f"{error.filename}: " if error.filename else ""
+            self._refuse(request.ask, refusal, f"{where}{error.strerror}")
+        except Exception as failure:  # noqa: BLE001 - a barrier: it costs this start alone
+            report(f"the start of {request.job}", failure)
+            self._refuse(request.ask, Refusal.FAULT, "the keeper could not start it: see its log")
+
+    def _begin(self, request: Spawn) -> None:
+        if self._is_leaving:
+            self._refuse(request.ask, Refusal.LEAVING, "the keeper is leaving")
+        elif len(self.jobs) >= self._most_jobs:
+            text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
+            self._refuse(request.ask, Refusal.NO_ROOM, text)
+        else:
+            begun = begin(request, self)
+            self.jobs[request.job] = Job(self, begun)
+
+    def _stop(self, message: Stop) -> None:
+        job = self.jobs.get(message.job)
+        if not job:
+            self._refuse(message.ask, Refusal.NOT_FOUND, f"{message.job} is over")
+            return
+        stopped = Stopped(message.by[:BY_LENGTH] or None, "stop")
+        guarded(partial(job.stop, stopped, message.grace_s), job)
+        self.tell(Done(message.ask))
+
+    def _tell_beyond(self, message: Tell) -> None:
+        job = self.jobs.get(message.job)
+        if job:
+            job.streams.tell_beyond(message.beyond)
+
+    def _refuse(self, ask: int, refusal: Refusal, text: str) -> None:
+        self.tell(Refused(ask, refusal, text))
+
+
+VERBS: Final[Mapping[type[Message], Callable[..., None]]] = {
+    Hello: Keeper._hello,  # noqa: SLF001 - the table is the class's
+    List: Keeper._list,  # noqa: SLF001
+    Spawn: Keeper._spawn,  # noqa: SLF001
+    Stop: Keeper._stop,  # noqa: SLF001
+    Tell: Keeper._tell_beyond,  # noqa: SLF001
+    Ready: lambda *_: None,
+    Leave: lambda keeper, _: keeper.leave(None),
+}
+
+
+def _epoch() -> str:
+    """Of this keeper: the boot, and when its process was made; the same after a re-exec."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{boot} {started}"

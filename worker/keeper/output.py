@@ -1,0 +1,126 @@
+"""One job's output on its way from the pipes into the file, inside the kernel by splice(2).
+
+There is no moment in which a byte is only in our memory. A job is never blocked: past its cap,
+or on a full disk, bytes are dropped, counted, and marked in the index.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import termios
+import time
+from typing import Final
+
+from worker.keeper.index import Index
+from worker.keeper.log import say
+from worker.keeper.messages import Kind
+
+PIECE: Final = 256 * 1024  # a splice; larger ones are slower, and so are larger pipes
+STAMP_US: Final = 10_000  # a run that goes on for longer gets another time
+RETRY_S: Final = 0.1  # on a full disk
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_COUNT: Final = struct.Struct("i")
+
+
+def pipe() -> tuple[int, int]:
+    """Both ends; ours, the reading one, never blocks."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reading, False)
+    with contextlib.suppress(PermissionError):  # past an ordinary user's share: pipe(7)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIECE)
+    return reading, writing
+
+
+class Output:
+    """The bytes of all streams, in the order in which they were taken out of the pipes."""
+
+    def __init__(self, fd: int, index: Index, cap: int) -> None:
+        self._fd = fd
+        self._index = index
+        self._cap = cap
+        self._stream: Kind | None = None
+        self._stamped_us = 0
+        self._retry_at = 0.0
+        self._can_splice = True
+        self.size = 0
+        self.sizes = dict.fromkeys((Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.RUN_MERGED), 0)
+        self.dropped = 0
+
+    def take(self, pipe: int, stream: Kind) -> bool:
+        """Move what one turn may; False once the pipe is at its end."""
+        try:
+            if self._has_room():
+                try:
+                    return self._keep(pipe, stream)
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    self._retry_at = time.monotonic() + RETRY_S
+            return self._drop(pipe, stream)
+        except BlockingIOError:
+            return True
+
+    def drain(self, pipe: int, stream: Kind) -> None:
+        """What is in the pipe now, and no more: a stranger may hold it open and write on."""
+        left = _COUNT.unpack(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_COUNT.size)))[0]
+        end = self.size + self.dropped + left
+        while self.size + self.dropped < end:
+            before = self.size + self.dropped
+            if not self.take(pipe, stream) or self.size + self.dropped == before:
+                return
+
+    def _has_room(self) -> bool:
+        return self.size + self._index.size < self._cap and time.monotonic() >= self._retry_at
+
+    def _keep(self, pipe: int, stream: Kind) -> bool:
+        now_us = time.time_ns() // 1000
+        if stream is not self._stream or not 0 <= now_us - self._stamped_us < STAMP_US:
+            self._index.run(stream, self.size, now_us)
+            self._stream, self._stamped_us = stream, now_us
+        most = min(PIECE, max(1, self._cap - self.size - self._index.size))
+        if self._can_splice:
+            try:
+                count = os.splice(
+                    pipe, self._fd, most, offset_dst=self.size, flags=os.SPLICE_F_NONBLOCK
+                )
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._can_splice = False
+                say("this file system has no splice: output is copied")
+            else:
+                self._grow(stream, count)
+                return count > 0
+        return self._copy(pipe, stream, most)
+
+    def _copy(self, pipe: int, stream: Kind, most: int) -> bool:
+        data = os.read(pipe, most)
+        try:
+            kept = os.pwrite(self._fd, data, self.size)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            kept = 0
+        self._grow(stream, kept)
+        if kept < len(data):
+            self._lose(stream, len(data) - kept)
+        return bool(data)
+
+    def _grow(self, stream: Kind, count: int) -> None:
+        self.size += count
+        self.sizes[stream] += count
+
+    def _drop(self, pipe: int, stream: Kind) -> bool:
+        count = len(os.read(pipe, PIECE))
+        if count:
+            self._lose(stream, count)
+        return count > 0
+
+    def _lose(self, stream: Kind, count: int) -> None:
+        self._index.gap(stream, self.size, count)
+        self.dropped += count
+        self._stream = None  # the next byte that is kept begins a run

@@ -1,0 +1,33 @@
+"""The library's user: the program that started us. When it is gone, all jobs are ended."""
+
+from __future__ import annotations
+
+import socket
+
+from worker.keeper.keeper import Keeper
+from worker.keeper.link import Link
+from worker.keeper.messages import Message
+
+
+class Program:
+    def __init__(self, keeper: Keeper, end: socket.socket) -> None:
+        self._keeper = keeper
+        self._link: Link | None = Link(keeper.loop, end, self)
+        keeper.new_user(self)
+
+    def send(self, message: Message) -> None:
+        if self._link:
+            self._link.send(message)
+
+    def on_message(self, message: Message) -> None:
+        self._keeper.receive(message)
+
+    def on_lost(self) -> None:
+        self._link = None
+        self._keeper.leave(None)
+
+    def dismiss(self) -> None:
+        if self._link:
+            self._link.finish(self._keeper.loop.end)
+        else:
+            self._keeper.loop.end()

@@ -1,0 +1,112 @@
+"""All processes of a job: who they are, ending them, and proof that none is left.
+
+A signal goes only through a pidfd opened for a pid that is then seen to belong to the job:
+between the two looks the pid may have been reused, but the pidfd doesn't follow it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Protocol
+
+from worker.keeper.cgroup import Cgroup
+
+
+class Tree(Protocol):
+    """The processes that a job's leader stands at the top of."""
+
+    def pids(self) -> list[int]:
+        """Of the living ones, the leader included."""
+
+    def has(self, pid: int) -> bool: ...
+
+    def is_empty(self) -> bool: ...
+
+    def kill(self) -> None:
+        """SIGKILL to all; they may take a moment to be gone."""
+
+
+class CgroupTree:
+    """With cgroup v2 nobody gets out, and the kernel tells when the last one is gone."""
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        self.cgroup = cgroup
+        self.events = os.open(cgroup.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+
+    def pids(self) -> list[int]:
+        return self.cgroup.pids()
+
+    def has(self, pid: int) -> bool:
+        return self.cgroup.has(pid)
+
+    def is_empty(self) -> bool:
+        return b"populated 0" in os.pread(self.events, 4096, 0)
+
+    def kill(self) -> None:
+        self.cgroup.kill()
+
+    def close(self) -> None:
+        """The tree is empty: its folder can go."""
+        os.close(self.events)
+        self.cgroup.remove()
+
+
+class SessionTree:
+    """Without cgroups: the leader's session. Its zombie keeps the number from being reused."""
+
+    def __init__(self, leader: int) -> None:
+        self.leader = leader
+
+    def pids(self) -> list[int]:
+        found = (int(path.name) for path in Path("/proc").glob("[1-9]*"))
+        return [pid for pid in found if self.has(pid)]
+
+    def has(self, pid: int) -> bool:
+        seen = _stat(pid)
+        if seen is None or seen[0] in "ZX":
+            return False
+        return pid == self.leader or int(seen[3]) == self.leader
+
+    def is_empty(self) -> bool:
+        return not self.pids()
+
+    def kill(self) -> None:
+        send(self, signal.SIGKILL, self.pids())
+
+
+def terminate(tree: Tree) -> None:
+    """SIGTERM once to each process, then SIGCONT to those that are stopped (signal(7))."""
+    asked = tree.pids()
+    send(tree, signal.SIGTERM, asked)
+    send(tree, signal.SIGCONT, [pid for pid in asked if _is_stopped(pid)])
+
+
+def send(tree: Tree, number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if tree.has(pid):
+                signal.pidfd_send_signal(pidfd, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # gone; or it has more rights than we, and stays in the tree that isn't empty
+        finally:
+            os.close(pidfd)
+
+
+def _is_stopped(pid: int) -> bool:
+    seen = _stat(pid)
+    return seen is not None and seen[0] == "T"
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third on: state, parent, group, session, ..."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()
