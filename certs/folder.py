@@ -39,14 +39,14 @@ def write_pair(folder: Path, name: str, pair: Pair, *, replace: bool = False) ->
         serialization.NoEncryption(),
     )
     if not replace:
-        check_free(folder, name)
+        _check_free(folder, name)
     # The key first: of two that write one name at the same time, one gets both files.
     _put(folder / f"{name}.key", key, 0o600, replace=replace)
     certificate = pair.certificate.public_bytes(serialization.Encoding.PEM)
     _put(folder / f"{name}.pem", certificate, 0o644, replace=replace)
 
 
-def check_free(folder: Path, name: str) -> None:
+def _check_free(folder: Path, name: str) -> None:
     for path in (folder / f"{name}.key", folder / f"{name}.pem"):
         if os.path.lexists(path):
             raise BadConfig(f"{path} exists already, and is never overwritten")
@@ -77,10 +77,20 @@ def _put(path: Path, data: bytes, mode: int, *, replace: bool) -> None:
 def load_authority(folder: Path, now: datetime) -> Pair:
     """The authority of `folder`. Raises BadConfig unless it can issue certificates at `now`."""
     authority = load_pair(folder, "ca")
+    if not _is_authority(authority.certificate):
+        raise BadConfig(f"{folder / 'ca.pem'} is not the certificate of an authority")
     if now > authority.certificate.not_valid_after_utc:
         ended = authority.certificate.not_valid_after_utc
         raise BadConfig(f"{folder / 'ca.pem'} expired at {ended:%Y-%m-%d %H:%M} UTC")
     return authority
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        basics = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return basics.value.ca
 
 
 def load_pair(folder: Path, name: str) -> Pair:
@@ -103,7 +113,7 @@ def load_pair(folder: Path, name: str) -> Pair:
 def load_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(_contents(path))
-    except (ValueError, x509.InvalidVersion) as error:
+    except (TypeError, ValueError, x509.InvalidVersion) as error:
         raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
 
 

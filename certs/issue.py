@@ -94,13 +94,17 @@ def issued(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage("digital_signature"), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_authority_identifier(signer), critical=False)
+        .add_extension(_authority_identifier(authority), critical=False)
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     return Pair(builder.sign(authority.key, hashes.SHA256()), key)
 
 
-def _authority_identifier(signer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    identifier = signer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+def _authority_identifier(authority: Pair) -> x509.AuthorityKeyIdentifier:
+    extensions = authority.certificate.extensions
+    try:
+        identifier = extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:  # an authority that was made elsewhere
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier.value)

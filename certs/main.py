@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from certs.authority import AUTHORITY_DAYS, Pair, new_authority
-from certs.folder import check_free, load_authority, make_folder, write_pair
+from certs.folder import load_authority, make_folder, write_pair
 from certs.issue import DAYS, client_certificate, server_certificate
 from certs.testset import make_test_set
 from worker.errors import BadConfig
@@ -46,7 +46,6 @@ def server(
     days: Days = DAYS,
 ) -> None:
     """Issue a server's certificate: DIR/server.pem and DIR/server.key."""
-    check_free(folder, "server")
     now = datetime.now(UTC)
     addresses = [parsed_address(text) for text in address or ()]
     issuer = load_authority(folder, now)

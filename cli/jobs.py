@@ -87,7 +87,8 @@ def stream(
 ) -> None:
     """Write a job's output, from its first byte on and live.
 
-    It ends when the job has ended. The job's stdout and stderr go to ours. Ctrl-C leaves the job running.
+    It ends when the job has ended. The job's stdout and stderr go to ours. Ctrl-C leaves the
+    job running.
     """
 
     async def streamed() -> JobStatus:

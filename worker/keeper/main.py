@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -64,7 +65,7 @@ def _own_descriptors() -> None:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are what it is about
         if int(name) > 2:  # noqa: PLR2004
             with contextlib.suppress(OSError):  # the one that this listing was read from
-                os.set_inheritable(int(name), False)
+                fcntl.fcntl(int(name), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

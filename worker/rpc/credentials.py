@@ -83,7 +83,7 @@ def check_dates(path: Path, now: datetime) -> None:
     try:
         leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
         subject = leaf.subject.rfc4514_string() or "no subject"
-    except (ValueError, x509.InvalidVersion) as error:
+    except (TypeError, ValueError, x509.InvalidVersion) as error:
         raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
     first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now < first:

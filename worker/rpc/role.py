@@ -29,6 +29,18 @@ def encoded(role: Role) -> bytes:
 
 _ROLES: Final = {encoded(role): role for role in Role}
 
+# cryptography reads all extensions at once and names no set of errors; a TLS feature that it
+# doesn't know is a KeyError, a distribution point of the wrong string type a TypeError.
+_UNREADABLE: Final = (
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    x509.DuplicateExtension,  # of any kind, so also a role given twice
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 def role_of(certificate_der: bytes) -> Role | None:
     """The role of a certificate that the handshake has verified; None for any other bytes.
@@ -38,12 +50,7 @@ def role_of(certificate_der: bytes) -> Role | None:
     """
     try:
         extensions = x509.load_der_x509_certificate(certificate_der).extensions
-    except (
-        ValueError,
-        x509.DuplicateExtension,  # of any kind, so also a role given twice
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-    ):
+    except _UNREADABLE:
         return None
     for extension in extensions:
         if extension.oid == ROLE_OID and isinstance(extension.value, x509.UnrecognizedExtension):
