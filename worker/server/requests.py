@@ -1,0 +1,98 @@
+"""What a request asks for, as values.
+
+Raises InvalidRequest for what can't be meant, and NotBuilt, naming the field, for what this
+server doesn't know yet: nothing that a client asks for is silently ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import betterproto
+
+from gen import workerservice as wire
+from worker.errors import InvalidRequest, NotBuilt
+from worker.spec import DEFAULT_GRACE_PERIOD, JobSpec, OutputMode, checked_grace_period
+
+JOB_ID_SIZE: Final = 16
+_NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
+    wire.StartRequest: {
+        "user": "user",
+        "input": "input",
+        "limits": "limits",
+        "stop_signal": "stopSignal",
+    },
+    wire.GetOutputRequest: {"tail_bytes": "tailBytes", "tail_lines": "tailLines"},
+}
+
+
+def spec_of(request: wire.StartRequest) -> JobSpec:
+    check_built(request)
+    grace = request.grace_period
+    return JobSpec(
+        command=request.command_name,
+        arguments=tuple(request.arguments),
+        environment=request.environment,
+        working_directory=request.working_directory or None,
+        output_mode=output_mode_of(request.output_mode),
+        grace_period=DEFAULT_GRACE_PERIOD if grace is None else grace.total_seconds(),
+        labels=request.labels,
+    )
+
+
+def check_built(request: betterproto.Message) -> None:
+    unset = type(request)()
+    for name, name_on_wire in _NOT_BUILT.get(type(request), {}).items():
+        if getattr(request, name) != getattr(unset, name):
+            raise NotBuilt(f"{name_on_wire} isn't built yet: leave it out")
+
+
+def output_mode_of(number: wire.OutputMode) -> OutputMode:
+    match number.name:
+        case "UNSPECIFIED" | "SEPARATE":
+            return OutputMode.SEPARATE
+        case "MERGED":
+            return OutputMode.MERGED
+        case "TERMINAL":
+            raise NotBuilt("outputMode TERMINAL isn't built yet: use SEPARATE or MERGED")
+        case _:
+            raise InvalidRequest(f"outputMode: {int(number)} is no output mode")
+
+
+def check_stream(number: wire.Stream) -> None:
+    match number.name:
+        case "UNSPECIFIED" | "ALL":
+            return
+        case "STDOUT" | "STDERR":
+            raise NotBuilt("stream isn't built yet: leave it out; tagged output tells the streams")
+        case _:
+            raise InvalidRequest(f"stream: {int(number)} can't be asked for")
+
+
+def job_id_of(value: bytes) -> UUID:
+    if len(value) != JOB_ID_SIZE:
+        raise InvalidRequest(f"jobID is {len(value)} bytes long; it must be the 16 bytes of a UUID")
+    return UUID(bytes=value)
+
+
+def new_job_id(value: bytes) -> UUID:
+    """The one that the client has chosen, else one of ours."""
+    return job_id_of(value) if value else uuid4()
+
+
+def stop_grace_of(request: wire.StopRequest) -> float | None:
+    """Seconds; None: what the job was started with."""
+    grace = request.grace_period
+    return None if grace is None else checked_grace_period(grace.total_seconds())
+
+
+def timeout_of(request: wire.WaitRequest) -> float | None:
+    """Seconds; None: for ever."""
+    if request.timeout is None:
+        return None
+    if request.timeout < timedelta(0):
+        raise InvalidRequest("timeout must not be negative")
+    return request.timeout.total_seconds()
