@@ -16,7 +16,13 @@ from certs.testset import make_test_set
 from worker.errors import BadConfig
 from worker.rpc.role import Role
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    add_completion=False,
+    help=__doc__,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # an error is one sentence, not a box
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="the folder of ca.pem and ca.key")]
 Days = Annotated[int, typer.Option(min=1, max=AUTHORITY_DAYS, help="how long it is valid")]
@@ -31,7 +37,10 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address:
 
 @app.command()
 def authority(folder: Folder, days: Days = AUTHORITY_DAYS) -> None:
-    """Create an authority: DIR/ca.pem, which both ends trust, and DIR/ca.key, which signs."""
+    """Create an authority.
+
+    DIR/ca.pem is what servers and clients trust; DIR/ca.key signs and stays here.
+    """
     make_folder(folder)
     write(folder, "ca", new_authority(datetime.now(UTC), days=days))
 
@@ -45,7 +54,10 @@ def server(
     ] = None,
     days: Days = DAYS,
 ) -> None:
-    """Issue a server's certificate: DIR/server.pem and DIR/server.key."""
+    """Issue a server's certificate.
+
+    DIR/server.pem and DIR/server.key, for each --name and --address that clients dial.
+    """
     now = datetime.now(UTC)
     addresses = [parsed_address(text) for text in address or ()]
     issuer = load_authority(folder, now)
@@ -59,7 +71,10 @@ def client(
     role: Annotated[Role, typer.Option(help="readonly: query and watch; full: also start, stop")],
     days: Days = DAYS,
 ) -> None:
-    """Issue a client's certificate: DIR/NAME.pem and DIR/NAME.key."""
+    """Issue a client's certificate.
+
+    DIR/NAME.pem and DIR/NAME.key: with ca.pem they are all that the client needs.
+    """
     now = datetime.now(UTC)
     issuer = load_authority(folder, now)
     write(folder, name, client_certificate(issuer, name, role, now=now, days=days))
@@ -67,7 +82,11 @@ def client(
 
 @app.command()
 def test(folder: Folder) -> None:
-    """Make a whole set for tests, valid for localhost, where DIR has none that is valid."""
+    """Make a whole set for tests.
+
+    An authority, a server for localhost, and the clients full, readonly and norole. A set that
+    is complete and valid for another day is left alone, any other is made anew.
+    """
     made = make_test_set(folder, datetime.now(UTC))
     typer.echo(f"{folder}: {'made anew' if made else 'valid, left as it is'}")
 
