@@ -134,8 +134,7 @@ class Keeper:
             self._refuse(request.ask, Refusal.EXISTS, f"{request.job} was started before")
         except OSError as error:
             refusal = Refusal.NO_ROOM if error.errno in NO_ROOM else Refusal.FAULT
-            where = f"{error.filename}: " if error.filename else ""
-            self._refuse(request.ask, refusal, f"{where}{error.strerror}")
+            self._refuse(request.ask, refusal, f"{error.filename or self.folder}: {error.strerror}")
         except Exception as failure:  # noqa: BLE001 - a barrier: it costs this start alone
             report(f"the start of {request.job}", failure)
             self._refuse(request.ask, Refusal.FAULT, "the keeper could not start it: see its log")

@@ -50,11 +50,13 @@ class Link:
         """Closing twice is no error."""
         if not self._is_closed:
             self._is_closed = True
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
             if self._patience:
                 self._patience.cancel()
-            self._patron.on_lost()
+            try:
+                self._loop.forget(self._socket.fileno())
+                self._socket.close()
+            finally:
+                self._patron.on_lost()
 
     def give_up(self) -> None:
         self.close()

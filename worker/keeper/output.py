@@ -15,7 +15,7 @@ import termios
 import time
 from typing import Final
 
-from worker.keeper.index import Index
+from worker.keeper.index import AHEAD, Index
 from worker.keeper.log import say
 from worker.keeper.messages import Kind
 
@@ -50,42 +50,41 @@ class Output:
         self.sizes = dict.fromkeys((Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.RUN_MERGED), 0)
         self.dropped = 0
 
-    def take(self, pipe: int, stream: Kind) -> bool:
-        """Move what one turn may; False once the pipe is at its end."""
-        try:
-            if self._has_room():
-                try:
-                    return self._keep(pipe, stream)
-                except OSError as error:
-                    if error.errno not in FULL:
-                        raise
-                    self._retry_at = time.monotonic() + RETRY_S
-            return self._drop(pipe, stream)
-        except BlockingIOError:
-            return True
+    def take(self, pipe: int, stream: Kind) -> None:
+        """Move what one turn may, from a pipe that holds something."""
+        if self._room() > 0 and time.monotonic() >= self._retry_at:
+            try:
+                self._keep(pipe, stream)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                self._retry_at = time.monotonic() + RETRY_S
+            else:
+                return
+        self._lose(stream, len(os.read(pipe, PIECE)))
 
     def drain(self, pipe: int, stream: Kind) -> None:
-        """What is in the pipe now, and no more: a stranger may hold it open and write on."""
+        """Take what is in the pipe now, and no more: a stranger may hold it and write on."""
         left = _COUNT.unpack(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_COUNT.size)))[0]
         end = self.size + self.dropped + left
         while self.size + self.dropped < end:
-            before = self.size + self.dropped
-            if not self.take(pipe, stream) or self.size + self.dropped == before:
-                return
+            self.take(pipe, stream)
 
-    def _has_room(self) -> bool:
-        return self.size + self._index.size < self._cap and time.monotonic() >= self._retry_at
+    def _room(self) -> int:
+        """The index counts too, with what it may still have to say."""
+        return self._cap - self.size - self._index.size - AHEAD
 
-    def _keep(self, pipe: int, stream: Kind) -> bool:
+    def _keep(self, pipe: int, stream: Kind) -> None:
         now_us = time.time_ns() // 1000
         if stream is not self._stream or not 0 <= now_us - self._stamped_us < STAMP_US:
             self._index.run(stream, self.size, now_us)
             self._stream, self._stamped_us = stream, now_us
-        most = min(PIECE, max(1, self._cap - self.size - self._index.size))
+        most = max(1, min(PIECE, self._room()))
         if self._can_splice:
             try:
-                count = os.splice(
-                    pipe, self._fd, most, offset_dst=self.size, flags=os.SPLICE_F_NONBLOCK
+                flags = os.SPLICE_F_NONBLOCK
+                self._grow(
+                    stream, os.splice(pipe, self._fd, most, offset_dst=self.size, flags=flags)
                 )
             except OSError as error:
                 if error.errno != errno.EINVAL:
@@ -93,11 +92,10 @@ class Output:
                 self._can_splice = False
                 say("this file system has no splice: output is copied")
             else:
-                self._grow(stream, count)
-                return count > 0
-        return self._copy(pipe, stream, most)
+                return
+        self._copy(pipe, stream, most)
 
-    def _copy(self, pipe: int, stream: Kind, most: int) -> bool:
+    def _copy(self, pipe: int, stream: Kind, most: int) -> None:
         data = os.read(pipe, most)
         try:
             kept = os.pwrite(self._fd, data, self.size)
@@ -108,17 +106,10 @@ class Output:
         self._grow(stream, kept)
         if kept < len(data):
             self._lose(stream, len(data) - kept)
-        return bool(data)
 
     def _grow(self, stream: Kind, count: int) -> None:
         self.size += count
         self.sizes[stream] += count
-
-    def _drop(self, pipe: int, stream: Kind) -> bool:
-        count = len(os.read(pipe, PIECE))
-        if count:
-            self._lose(stream, count)
-        return count > 0
 
     def _lose(self, stream: Kind, count: int) -> None:
         self._index.gap(stream, self.size, count)

@@ -22,12 +22,12 @@ class Pumps:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._pipes: dict[int, tuple[Callback, Owner]] = {}
+        self._pipes: dict[int, tuple[Callback, Callback, Owner]] = {}
         loop.watch(self._epoll.fileno(), self._turn, self)
 
-    def add(self, pipe: int, callback: Callback, owner: Owner) -> None:
+    def add(self, pipe: int, on_bytes: Callback, on_end: Callback, owner: Owner) -> None:
         self._epoll.register(pipe, select.EPOLLIN)
-        self._pipes[pipe] = callback, owner
+        self._pipes[pipe] = on_bytes, on_end, owner
 
     def remove(self, pipe: int) -> None:
         """Before it is closed. Removing twice is no error."""
@@ -39,9 +39,10 @@ class Pumps:
 
     def _turn(self) -> None:
         began = time.monotonic()
-        for pipe, _ in self._epoll.poll(0, A_TURN):
+        for pipe, events in self._epoll.poll(0, A_TURN):
             if pipe in self._pipes:
-                guarded(*self._pipes[pipe])
+                on_bytes, on_end, owner = self._pipes[pipe]
+                guarded(on_bytes if events & select.EPOLLIN else on_end, owner)
         took = time.monotonic() - began
         if took > SLOW_S:
             self._loop.change(self._epoll.fileno(), 0)

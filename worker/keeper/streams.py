@@ -30,7 +30,8 @@ class Streams:
 
     def watch(self, owner: Owner) -> None:
         for stream, pipe in self._pipes.items():
-            self._pumps.add(pipe, partial(self._take, stream), owner)
+            ends = partial(self._take, stream), partial(self._close, stream)
+            self._pumps.add(pipe, *ends, owner)
 
     def tell_beyond(self, beyond: int) -> None:
         """Of several that wait, the smallest counts: who waits for more asks again."""
@@ -48,8 +49,7 @@ class Streams:
             self._close(stream)
 
     def _take(self, stream: Kind) -> None:
-        if not self.output.take(self._pipes[stream], stream):
-            self._close(stream)
+        self.output.take(self._pipes[stream], stream)
         self._tell()
 
     def _close(self, stream: Kind) -> None:
