@@ -48,9 +48,11 @@ def authority(folder: Folder, days: Days = AUTHORITY_DAYS) -> None:
 @app.command()
 def server(
     folder: Folder,
-    name: Annotated[list[str] | None, typer.Option(help="a host name that clients dial")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="a host name that clients dial")
+    ] = None,
     address: Annotated[
-        list[str] | None, typer.Option(help="an IP address that clients dial")
+        list[str] | None, typer.Option(metavar="IP", help="an IP address that clients dial")
     ] = None,
     days: Days = DAYS,
 ) -> None:
