@@ -1,0 +1,82 @@
+"""A job's folder as the keeper leaves it: its records read whole, its files made durable."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Final, TypeVar
+
+from worker.errors import BadState
+from worker.keeper.messages import FILE_VERSION, MAX_JSON, BadFrame, EndRecord, Spawn, checked
+
+T = TypeVar("T")
+# Ours, and it passes: no word about the file that couldn't be opened.
+SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_LARGEST: Final = 2**53  # µs: the year 2255; bytes: 8 PiB. More is rubbish
+
+
+class TornFile(Exception):
+    """A file that can't be read as what its name says; the message names it."""
+
+
+class MissingFile(TornFile):
+    """A file that isn't there."""
+
+
+def read_request(folder: Path) -> Spawn:
+    return _record(folder / "request", Spawn)
+
+
+def read_ended(folder: Path) -> EndRecord:
+    record = _record(folder / "ended", EndRecord)
+    numbers = (getattr(record, name) for name in EndRecord.__slots__)
+    if not all(0 <= number < _LARGEST for number in numbers if isinstance(number, int)):
+        raise TornFile(f"{folder}/ended: a number is out of range")
+    if record.code is not None and record.signal is not None:
+        raise TornFile(f"{folder}/ended: a code and a signal")
+    return record
+
+
+def make_durable(folder: Path) -> None:
+    """Take all that `folder` holds through a power cut. Blocks: call it in a thread."""
+    for name in ("output", "index", "ended"):
+        _sync(folder / name)
+    _sync(folder)  # the names of its files
+    _sync(folder.parent)  # its own
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _record(path: Path, kind: type[T]) -> T:
+    """Raises TornFile for what is wrong with it, OSError where we are short of something.
+
+    Raises BadState for a newer version.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_JSON)
+    except FileNotFoundError as error:
+        raise MissingFile(f"{path} is missing") from error
+    except OSError as error:
+        if error.errno in SCARCE:
+            raise
+        raise TornFile(f"{path}: {error.strerror}") from error
+    try:
+        match json.loads(text):
+            case {"version": int(version)} if version > FILE_VERSION:
+                raise BadState(f"{path} is of version {version}; this program knows {FILE_VERSION}")
+            case {"version": _, "content": content}:
+                return checked(kind, content)
+    except (ValueError, RecursionError) as error:
+        raise TornFile(f"{path}: not JSON") from error
+    except BadFrame as error:
+        raise TornFile(f"{path}: {error}") from error
+    raise TornFile(f"{path}: no version")

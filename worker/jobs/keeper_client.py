@@ -1,0 +1,188 @@
+"""Our end of the socket to the keeper: asks and their answers, and what it tells by itself.
+
+Whatever the socket brings is checked by its class; nonsense ends the conversation, as a keeper
+that can't be understood is as good as gone. Nothing else may assume where jobs run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from asyncio import Future
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import count
+from types import MappingProxyType
+from typing import Final, Self
+
+from worker.errors import (
+    CannotExecute,
+    InternalError,
+    JobError,
+    JobExists,
+    JobNotFound,
+    NoRoom,
+    SetupError,
+    Unavailable,
+)
+from worker.keeper.messages import (
+    PROTOCOL,
+    BadFrame,
+    Done,
+    Ended,
+    Frames,
+    Grown,
+    Hello,
+    Leave,
+    List,
+    Listed,
+    ListEnd,
+    Message,
+    Ready,
+    Refusal,
+    Refused,
+    Running,
+    Spawn,
+    Stop,
+    Tell,
+    encode,
+)
+
+Event = Running | Grown | Ended | Leave
+Answer = Done | Refused | None  # None: it is gone, and nobody knows whether it was done
+
+_ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
+    {
+        Refusal.CANNOT_EXECUTE: CannotExecute,
+        Refusal.NO_ROOM: NoRoom,
+        Refusal.EXISTS: JobExists,
+        Refusal.NOT_FOUND: JobNotFound,
+        Refusal.LEAVING: Unavailable,
+        Refusal.FAULT: InternalError,
+    }
+)
+_HELLO_S: Final = 30.0
+_READ_SIZE: Final = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def error_of(refused: Refused) -> JobError:
+    return _ERRORS.get(refused.refusal, InternalError)(refused.text)
+
+
+class KeeperClient:
+    """`hello`, then `listen` for as long as the keeper is there; everything else at any time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.epoch = ""
+        self._reader, self._writer = reader, writer
+        self._is_gone = False
+        self._frames = Frames()
+        self._received: deque[Message] = deque()
+        self._asked: dict[int, Future[Answer]] = {}
+        self._numbers = count(1)
+
+    @classmethod
+    @asynccontextmanager
+    async def over(cls, connection: socket.socket) -> AsyncIterator[Self]:
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.transport.abort()  # close() would wait for a keeper that doesn't read
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def hello(self) -> list[Listed]:
+        """Its jobs that aren't final. Raises SetupError unless it answers in our protocol."""
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                return await self._hello()
+        except TimeoutError as error:
+            raise SetupError(f"the keeper didn't answer in {_HELLO_S:.0f} s") from error
+
+    async def _hello(self) -> list[Listed]:
+        self._send(Hello(PROTOCOL, ""))
+        self._send(List())
+        match await self._next():
+            case Hello(protocol=protocol) if protocol != PROTOCOL:
+                raise SetupError(f"the keeper speaks protocol {protocol}, not {PROTOCOL}: restart")
+            case Hello(epoch=epoch):
+                self.epoch = epoch
+            case _:
+                raise SetupError("the keeper didn't start: its messages say why")
+        listed = []
+        while isinstance(message := await self._next(), Listed):
+            listed.append(message)
+        if not isinstance(message, ListEnd):
+            raise SetupError("the keeper ended before it had listed its jobs")
+        return listed
+
+    async def listen(self, heed: Callable[[Event], None]) -> None:
+        """Pass on what it tells, until it is gone."""
+        try:
+            while (message := await self._next()) is not None:
+                match message:
+                    case Done() | Refused() if message.ask in self._asked:
+                        _answer(self._asked.pop(message.ask), message)
+                    case Running() | Grown() | Ended() | Leave():
+                        heed(message)
+                    case _:
+                        log.error("the keeper sent what no keeper sends: %s", message)
+                        return
+        finally:
+            self._is_gone = True
+            for future in self._asked.values():
+                _answer(future, None)
+            self._asked.clear()
+
+    def ask(self, request: Spawn | Stop) -> Future[Answer]:
+        """Send `request` now, under a number of its own."""
+        answer: Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._is_gone:
+            answer.set_result(None)
+            return answer
+        number = next(self._numbers)
+        self._asked[number] = answer
+        self._send(replace(request, ask=number))
+        return answer
+
+    def tell_beyond(self, job: str, size: int) -> None:
+        """Ask for one Grown when the output of `job` is longer than `size`."""
+        self._send(Tell(job, size))
+
+    def ready(self) -> None:
+        self._send(Ready())
+
+    def leave(self) -> None:
+        """It ends all jobs, tells of each, closes its socket and goes."""
+        self._send(Leave())
+
+    def _send(self, message: Message) -> None:
+        if not self._is_gone:
+            self._writer.write(encode(message))
+
+    async def _next(self) -> Message | None:
+        """None at the end, however it came."""
+        try:
+            while not self._received:
+                data = await self._reader.read(_READ_SIZE)
+                if not data:
+                    return None
+                for message, _ in self._frames.feed(data):
+                    self._received.append(message)
+        except ConnectionError:
+            return None
+        except BadFrame as error:
+            log.error("the keeper sent nonsense: %s", error)  # noqa: TRY400
+            return None
+        return self._received.popleft()
+
+
+def _answer(future: Future[Answer], answer: Answer) -> None:
+    if not future.done():  # who asked may have been cancelled
+        future.set_result(answer)

@@ -1,0 +1,93 @@
+"""The library's own keeper: a child of this program, in a session of its own.
+
+So Ctrl-C at a terminal reaches the program alone, which then ends its jobs in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from worker.errors import SetupError, StateInUse
+from worker.jobs.directory import lock, owner_of
+from worker.keeper import messages
+from worker.spec import DEFAULT_GRACE_PERIOD
+
+_FOLDER: Final = Path(messages.__file__).parent
+_HANDOVER_S: Final = DEFAULT_GRACE_PERIOD + 10.0
+_RETRY_S: Final = 0.05  # flock(2) knows no time limit
+_EXIT_S: Final = 10.0  # it has closed its socket by then and has nothing left to do
+
+log = logging.getLogger(__name__)
+
+
+async def locked(state: Path) -> int:
+    """As `lock`; waits where the last owner is dead, and its keeper still ends its jobs."""
+    deadline = time.monotonic() + _HANDOVER_S
+    while True:
+        try:
+            return lock(state)
+        except StateInUse:
+            if owner_of(state) is not None or time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(_RETRY_S)
+
+
+@asynccontextmanager
+async def keeper_of(state: Path, lock: int) -> AsyncIterator[socket.socket]:
+    """The socket to a new keeper of `state`; it goes by itself once the socket is closed."""
+    _check_kernel()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = _started(state, lock, theirs.fileno())
+        try:
+            yield ours
+        finally:
+            ours.close()
+            await _reap(process)
+
+
+def _check_kernel() -> None:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        raise SetupError(f"Linux 5.4 or newer is needed, with pidfd_open(2): {error}") from error
+
+
+def _started(state: Path, lock: int, end: int) -> subprocess.Popen[bytes]:
+    # The folder, not -m: `python -m worker.keeper` takes worker/ from the current directory.
+    command = [sys.executable, "-I", "-S", str(_FOLDER), str(state)]
+    command += ["--lock", str(lock), "--program", str(end)]
+    return subprocess.Popen(
+        command,
+        pass_fds=(lock, end),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+async def _reap(process: subprocess.Popen[bytes]) -> None:
+    # Not Popen.wait: it would block, and who else reaps here may take the child from under it.
+    pidfd = os.pidfd_open(process.pid)
+    loop, is_over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pidfd, is_over.set)
+    try:
+        async with asyncio.timeout(_EXIT_S):
+            await is_over.wait()
+    except TimeoutError:
+        log.error("the keeper (pid %d) is still ending jobs", process.pid)  # noqa: TRY400
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        process.poll()

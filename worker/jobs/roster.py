@@ -1,0 +1,172 @@
+"""All jobs: those that aren't final in memory, the others in the table.
+
+A row stands before its job is started, and a job's files are durable before its final row: so
+a kill between any two lines leaves what the next start can complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import Future, TaskGroup
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+from uuid import UUID
+
+from worker.errors import InternalError, JobError, JobNotFound, KeeperLost, NoRoom, Unavailable
+from worker.jobs.clock import utc
+from worker.jobs.ending import final_status
+from worker.jobs.keeper_client import Answer, KeeperClient, error_of
+from worker.jobs.store import Row, Store
+from worker.jobs.tracked import TrackedJob
+from worker.keeper.messages import Done, Ended, Grown, Refusal, Refused, Running, Spawn, Stop
+from worker.state import JobState, JobStatus
+
+log = logging.getLogger(__name__)
+
+
+class Roster:
+    """`folder` holds the jobs' folders; `group` runs what goes on after its caller is gone."""
+
+    def __init__(self, folder: Path, store: Store, keeper: KeeperClient, group: TaskGroup) -> None:
+        self.folder = folder
+        self._store, self._keeper, self._group = store, keeper, group
+        self._tracked: dict[UUID, TrackedJob] = {}
+
+    def find(self, job_id: UUID) -> TrackedJob:
+        """Raises JobNotFound."""
+        job = self._tracked.get(job_id)
+        if job is None:
+            row = self._store.find(job_id)
+            if row is None:
+                raise JobNotFound(f"no job has the id {job_id}")
+            job = self._of(row)
+        return job
+
+    def digest(self, job_id: UUID) -> bytes | None:
+        """Of its request; None if the id is free."""
+        return self._store.digest(job_id)
+
+    def start(self, request: Spawn) -> TrackedJob:
+        """Its row first. The start goes on by itself: `wait_started` tells what became of it."""
+        row = Row.of(request, self._keeper.epoch)
+        self._store.add(row)
+        job = self.track(row)
+        self.spawn(job)
+        return job
+
+    def track(self, row: Row, *, size: int = 0) -> TrackedJob:
+        job = self._of(row, size=size)
+        self._tracked[row.status.id] = job
+        return job
+
+    def spawn(self, job: TrackedJob) -> None:
+        """Sent here, not in the task: a Stop that follows must come after it."""
+        answer = self._keeper.ask(job.row.request)
+        self._group.create_task(self._spawned(job, answer))
+
+    async def stop(self, job: TrackedJob, grace_s: float | None, by: str) -> None:
+        answer = await self._keeper.ask(Stop(0, job.row.request.job, by, grace_s))
+        match answer:
+            case Done() | Refused(refusal=Refusal.NOT_FOUND):  # over meanwhile: that is no error
+                return
+            case Refused():
+                raise error_of(answer)
+            case None:
+                raise keeper_lost()
+            case _:
+                assert_never(answer)
+
+    def kill_all(self) -> None:
+        """Without waiting for an answer."""
+        for job in self._tracked.values():
+            self._keeper.ask(Stop(0, job.row.request.job, "", 0.0))
+
+    def heed(self, event: Running | Grown | Ended) -> None:
+        """What the keeper tells of one job."""
+        job = self._tracked.get(UUID(event.job))
+        if job is None:
+            return  # Grown may cross with the end
+        match event:
+            case Running():
+                self.run(job, event.started_us)
+            case Grown():
+                job.tell_size(event.size)
+            case Ended():
+                self._group.create_task(self.finish(job))
+            case _:
+                assert_never(event)
+
+    def run(self, job: TrackedJob, started_us: int | None) -> None:
+        """Its execve(2) has succeeded; told a second time, nothing follows."""
+        if job.status.state is JobState.STARTED:
+            status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
+            self._record(status)
+            job.tell_started(status)
+
+    async def finish(self, job: TrackedJob) -> None:
+        """The one way a job becomes final: its files, then its row, then whoever waits."""
+        if job.is_complete:
+            return
+        job.tell_complete()
+        self.settle(job, await final_status(job.status, job.folder))
+
+    def settle(self, job: TrackedJob, status: JobStatus) -> None:
+        """A row that can't be written stays as it was; the next start reads the folder again."""
+        if self._record(status):
+            del self._tracked[status.id]
+        job.tell_final(status)
+
+    def keeper_gone(self) -> None:
+        """Nobody tells of an end any more: those that are recorded are read, the rest fails."""
+        for job in list(self._tracked.values()):
+            if job.is_complete:
+                continue
+            if (job.folder / "ended").exists():
+                self._group.create_task(self.finish(job))
+            else:
+                job.tell_failure(keeper_lost())
+
+    def close(self) -> None:
+        """Nobody waits here for ever."""
+        for job in self._tracked.values():
+            job.tell_failure(Unavailable("this Registry is closed"))
+
+    async def _spawned(self, job: TrackedJob, answer: Future[Answer]) -> None:
+        match await answer:
+            case Done():
+                self.run(job, None)  # it was running before we asked
+            case Refused(refusal=Refusal.EXISTS):
+                await self.finish(job)
+            case Refused() as refused:
+                self._forget(job, error_of(refused))
+            case None:  # it may run or not: the next start knows
+                job.tell_failure(keeper_lost())
+
+    def _forget(self, job: TrackedJob, why: JobError) -> None:
+        """A start that fails is no job: its id may be tried again."""
+        try:
+            self._store.remove(job.status.id)
+            del self._tracked[job.status.id]
+        except (NoRoom, InternalError) as error:
+            log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
+        job.tell_failure(why)
+
+    def _record(self, status: JobStatus) -> bool:
+        try:
+            self._store.save(status)
+        except (NoRoom, InternalError) as error:
+            log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
+            return False
+        return True
+
+    def _of(self, row: Row, *, size: int = 0) -> TrackedJob:
+        job = row.request.job
+        tell: Callable[[int], None] = partial(self._keeper.tell_beyond, job)
+        return TrackedJob(row, self.folder / job, tell, size=size)
+
+
+def keeper_lost() -> KeeperLost:
+    return KeeperLost("the keeper ended: open the state directory again to see what became of it")

@@ -1,0 +1,109 @@
+"""The file jobs.db: made, checked and opened; one that isn't ours is put aside."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from worker.errors import BadState
+
+VERSION: Final = 1
+_OURS: Final = int.from_bytes(b"jobw")
+# request: the Spawn as JSON, all that was asked for. The other columns: what became of it.
+_CREATE: Final = f"""
+BEGIN;
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    epoch TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    request TEXT NOT NULL,
+    state TEXT NOT NULL,
+    started_us INTEGER,
+    leader_exited_us INTEGER,
+    ended_us INTEGER,
+    outcome TEXT,
+    exit_code INTEGER,
+    signal TEXT,
+    cause TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    stopped_by TEXT,
+    stdout INTEGER NOT NULL DEFAULT 0,
+    stderr INTEGER NOT NULL DEFAULT 0,
+    merged INTEGER NOT NULL DEFAULT 0,
+    dropped INTEGER NOT NULL DEFAULT 0
+);
+PRAGMA application_id = {_OURS};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+_TORN: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ}
+)
+
+log = logging.getLogger(__name__)
+
+
+class _NotOurs(Exception):
+    """Torn, or written by another program."""
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """Raises BadState for a file of a newer version, or one that can't be opened at all."""
+    try:
+        try:
+            return _connected(path)
+        except _NotOurs as reason:
+            _put_aside(path, str(reason))
+            return _connected(path)
+    except (OSError, sqlite3.Error, _NotOurs) as error:
+        raise BadState(f"{path} can't be used: {error}") from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # SQLite gives its side files the rights of the first one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        _check(database, path)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.row_factory = sqlite3.Row
+    except sqlite3.Error as error:
+        database.close()
+        if error.sqlite_errorcode in _TORN or error.sqlite_errorcode & 0xFF in _TORN:
+            raise _NotOurs(str(error)) from error
+        raise
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if (version, application, tables) == (0, 0, 0):
+        database.executescript(_CREATE)
+        return
+    if application != _OURS:
+        raise _NotOurs("another program's database")
+    if version > VERSION:
+        raise BadState(f"{path} is of version {version}, and this program knows {VERSION}")
+    (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise _NotOurs(found)
+
+
+def _put_aside(path: Path, reason: str) -> None:
+    suffix = f".broken-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    log.error("%s: %s; it is kept as %s%s and rebuilt", path, reason, path.name, suffix)
+    # The log of changes goes with it: it must not be applied to another file.
+    for part in ("-wal", "-shm", ""):
+        side = path.with_name(path.name + part)
+        if side.exists():
+            side.rename(path.with_name(path.name + suffix + part))
