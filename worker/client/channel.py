@@ -18,9 +18,10 @@ from grpclib.config import Configuration
 from grpclib.protocol import H2Protocol
 from h2.config import H2Configuration
 
-from worker.client.config import ClientConfig, host_and_port
+from worker.client.config import ClientConfig
 from worker.client.diagnose import diagnosed
 from worker.errors import WorkerError
+from worker.rpc.codec import StrictCodec
 from worker.rpc.tls import check_connection, client_context
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds until the server has spoken
@@ -51,10 +52,14 @@ def client_channel(config: ClientConfig) -> Channel:
 
 class PinnedChannel(Channel):
     def __init__(self, config: ClientConfig) -> None:
-        host, port = host_and_port(config.server_address)
-        context = client_context(config.server_ca, config.client_certificate, config.client_key)
-        super().__init__(host, port, ssl=context, config=CONFIGURATION)
         self._address = config.server_address
+        super().__init__(
+            self._address.host,
+            self._address.port,
+            ssl=client_context(config.server_ca, config.client_certificate, config.client_key),
+            codec=StrictCodec(),
+            config=CONFIGURATION,
+        )
 
     async def connect(self) -> None:
         """Now instead of at the first call. Raises BadConfig or Unavailable, with the reason."""

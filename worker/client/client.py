@@ -16,7 +16,7 @@ from grpclib.const import Cardinality
 from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.config import ClientConfig
-from worker.errors import Incomplete, InvalidRequest, Unavailable
+from worker.errors import Incomplete, InternalError, InvalidRequest, Unavailable
 from worker.job import Job
 from worker.rpc.convert import chunk_of, is_end, start_request, status_of
 from worker.rpc.statuses import translated
@@ -25,6 +25,7 @@ from worker.state import Chunk, JobStatus
 
 LONGEST_WAIT: Final = 60.0  # seconds, of one call: a wait for days is many of them
 MAX_OFFSET: Final = 2**63 - 1
+JOB_ID_SIZE: Final = 16  # bytes of a UUID
 
 
 class Client:
@@ -68,7 +69,9 @@ class Client:
         asked = start_request(spec, job_id or uuid4())
         with translated():
             answer = await self._stub.start(asked)
-        return Job(UUID(bytes=answer.job_id), self)
+        if len(answer.job_id) != JOB_ID_SIZE:
+            raise InternalError(f"the server's StartResponse bears the job id {answer.job_id!r}")
+        return Job(UUID(bytes=answer.job_id), self)  # the original server chooses its own
 
     async def status(self, job_id: UUID) -> JobStatus:
         """See Job.status."""

@@ -7,9 +7,10 @@ import socket
 import ssl
 
 from worker.errors import BadConfig, Unavailable, WorkerError
+from worker.settings import Address
 
 
-def diagnosed(address: str, error: OSError) -> WorkerError:
+def diagnosed(address: Address, error: OSError) -> WorkerError:
     """The error of ours for one that broke the connection to `address` before any request."""
     match error:
         case ssl.SSLCertVerificationError():
