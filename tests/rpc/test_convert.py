@@ -176,6 +176,11 @@ def test_the_end_of_a_job_tells_how_it_ended() -> None:
     assert end == wire.OutputEnd(6, wire.Outcome(2), 137, "SIGKILL")
 
 
+def test_an_answer_that_ends_before_the_output_does_not_tell_how_the_job_ended() -> None:
+    end = over_the_wire(end_response(KILLED, 5)).end
+    assert end == wire.OutputEnd(5)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -107,7 +107,7 @@ class OutputReader:
 
 async def followed(
     job: TrackedJob, *, offset: int, follow: bool, tagged: bool
-) -> AsyncIterator[Chunk]:
+) -> AsyncGenerator[Chunk, None]:
     """Every byte of `job` from `offset` on; see Job.output."""
     await job.wait_started()
     with closing(_opened(job, offset, tagged=tagged)) as reader:

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from asyncio import CancelledError, TaskGroup
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +124,7 @@ class Registry:
 
     def output(
         self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         """As Job.output; a chunk has at most 256 KiB. Raises JobNotFound at once."""
         if offset < 0:
             raise InvalidRequest("offset is negative")

@@ -126,10 +126,15 @@ def output_response(chunk: Chunk) -> wire.GetOutputResponse:
 
 
 def end_response(status: JobStatus, total: int) -> wire.GetOutputResponse:
-    """The last message of an answer that is complete; outcome UNSPECIFIED while the job runs."""
-    end = wire.OutputEnd(
-        total, _wires(wire.Outcome, status.outcome), _exit_code(status), status.signal or ""
-    )
+    """The last message of a complete answer, which ends at the offset `total`.
+
+    It tells how the job ended only where the answer reaches the end of the output: without
+    following, the job may have printed more since.
+    """
+    end = wire.OutputEnd(total)
+    if status.is_final and total >= status.output.total:
+        outcome = _wires(wire.Outcome, status.outcome)
+        end = wire.OutputEnd(total, outcome, _exit_code(status), status.signal or "")
     return wire.GetOutputResponse(offset=total, end=end)
 
 

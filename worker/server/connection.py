@@ -1,0 +1,141 @@
+"""The connection of a client that is known: HTTP/2 by grpclib, each request a Call.
+
+grpclib's own server isn't used: it answers an unknown method without a content type and an
+exception with UNKNOWN, buffers a message of any length, and hands a request to a table that
+knows nothing of its connection. Here the calls of a connection know its identity, so that no
+context variable is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import BaseTransport, Task, Transport
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from grpclib.config import Configuration
+from grpclib.protocol import AbstractHandler, H2Protocol, Stream
+from h2.config import H2Configuration
+from h2.events import DataReceived, UnknownFrameReceived
+from h2.exceptions import H2Error
+
+from worker.server.call import Call
+from worker.server.head import Headers
+from worker.server.identity import Identity
+from worker.server.limits import (
+    CONNECTION_WINDOW,
+    KEEPALIVE_ANSWER_S,
+    KEEPALIVE_S,
+    STREAM_WINDOW,
+)
+from worker.server.service import Service
+
+CONFIGURATION: Final = Configuration(
+    http2_stream_window_size=STREAM_WINDOW,
+    http2_connection_window_size=CONNECTION_WINDOW,
+    _keepalive_time=KEEPALIVE_S,
+    _keepalive_timeout=KEEPALIVE_ANSWER_S,
+    _http2_max_pings_without_data=0,  # no limit: a silent job is no reason to stop
+    _http2_min_sent_ping_interval_without_data=KEEPALIVE_S / 2,
+).__for_server__()
+HTTP2: Final = H2Configuration(
+    client_side=False,
+    header_encoding="latin-1",  # any byte is some character: none can end the connection
+    validate_inbound_headers=False,  # they are judged with the request, and answered
+    validate_outbound_headers=False,
+    normalize_inbound_headers=False,
+    normalize_outbound_headers=False,
+)
+
+
+class Connection(H2Protocol):
+    """`present` are all that are connected now."""
+
+    transport: Transport
+
+    def __init__(
+        self,
+        caller: Identity,
+        service: Service,
+        tasks: asyncio.TaskGroup,
+        present: set[Connection],
+    ) -> None:
+        self._present = present
+        self._calls = Calls(caller, service, tasks, self.go_away)
+        super().__init__(self._calls, CONFIGURATION, HTTP2)
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self.transport = cast("Transport", transport)
+        self._present.add(self)
+        super().connection_made(transport)
+        processors: dict[Any, Any] = self.processor.processors
+        processors[UnknownFrameReceived] = lambda _: None  # RFC 9113, 5.5; grpclib raises
+        processors[DataReceived] = self._on_data
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._present.discard(self)
+        super().connection_lost(exc)
+
+    def _on_data(self, event: DataReceived) -> None:
+        # DATA without a byte is legal, and grpclib would take it for the end of the request.
+        if event.flow_controlled_length:
+            self.processor.process_data_received(event)
+
+    def leave(self) -> None:
+        """End what is being answered, refuse what comes, and let the client go."""
+        self._calls.leave()
+
+    def go_away(self) -> None:
+        with suppress(H2Error):  # said before, or the client has gone
+            self.connection._connection.close_connection()  # noqa: SLF001 - grpclib has no way
+            self.connection.flush()
+
+
+class Calls(AbstractHandler):
+    """The requests of one connection that aren't answered yet."""
+
+    def __init__(
+        self,
+        caller: Identity,
+        service: Service,
+        tasks: asyncio.TaskGroup,
+        on_left: Callable[[], None],
+    ) -> None:
+        self._caller = caller
+        self._service = service
+        self._tasks = tasks
+        self._on_left = on_left
+        self._open: dict[Stream, tuple[Call, Task[None]]] = {}
+        self._is_leaving = False
+
+    def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], Any]) -> None:
+        call = Call(stream, headers, self._caller, self._service)
+        if self._is_leaving:
+            call.leave()
+        task = self._tasks.create_task(call.run())
+        self._open[stream] = call, task
+
+        # Not in the call itself: one that is cancelled before it began would never get there.
+        def forget(_task: Task[None]) -> None:
+            del self._open[stream]
+            release_stream()
+            if self._is_leaving and not self._open:
+                self._on_left()
+
+        task.add_done_callback(forget)
+
+    def cancel(self, stream: Stream) -> None:
+        if stream in self._open:
+            self._open[stream][1].cancel()
+
+    def close(self) -> None:
+        for _, task in self._open.values():
+            task.cancel()
+
+    def leave(self) -> None:
+        self._is_leaving = True
+        for call, _ in self._open.values():
+            call.leave()
+        if not self._open:
+            self._on_left()

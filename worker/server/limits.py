@@ -1,0 +1,27 @@
+"""How much a client may cost before it is known, and how much one request may be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+
+HANDSHAKE_S: Final = 10.0
+PREFACE_S: Final = 5.0  # from the handshake until the client speaks HTTP/2
+BACKLOG: Final = 4096  # connections that queue while the server restarts
+
+REQUEST_SIZE: Final = 64 * KIB
+REQUEST_SIZES: Final = {"Start": 256 * KIB}  # where it is another
+
+STREAM_WINDOW: Final = 256 * KIB  # what a client may send ahead on one stream, and
+CONNECTION_WINDOW: Final = 1024 * KIB  # on all of a connection
+# A client that is gone without a word is noticed while one of its requests is open, after both.
+KEEPALIVE_S: Final = 60.0
+KEEPALIVE_ANSWER_S: Final = 20.0
+
+# Of a connection without a certificate: HTTP/2 has to be spoken to tell it so.
+STRANGERS: Final = 32  # at once; more are closed without an answer
+STRANGER_READ: Final = 16 * KIB
+STRANGER_S: Final = 5.0
+STRANGER_DISCARD: Final = 256 * KIB
+STRANGER_DISCARD_S: Final = 2.0

@@ -1,0 +1,92 @@
+"""The RPCs: what is asked of the registry, and what is answered.
+
+Each is an asynchronous generator of its answers, also where there is exactly one, so that all
+are called in one way. What it holds is closed when the client leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import betterproto
+
+from gen import workerservice as wire
+from worker.jobs.registry import Registry
+from worker.rpc.convert import end_response, output_response, status_response
+from worker.server.identity import Identity
+from worker.server.requests import (
+    check_built,
+    check_stream,
+    job_id_of,
+    new_job_id,
+    spec_of,
+    stop_grace_of,
+    timeout_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    request: type[betterproto.Message]
+    answers: Callable[[Any, Identity], AsyncGenerator[betterproto.Message, None]]
+
+
+class Service:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        # Without those that aren't built yet.
+        self.methods: Mapping[str, Method] = {
+            "Start": Method(wire.StartRequest, self.start),
+            "Stop": Method(wire.StopRequest, self.stop),
+            "QueryStatus": Method(wire.QueryStatusRequest, self.query_status),
+            "GetOutput": Method(wire.GetOutputRequest, self.get_output),
+            "Wait": Method(wire.WaitRequest, self.wait),
+        }
+
+    async def start(
+        self, request: wire.StartRequest, caller: Identity
+    ) -> AsyncGenerator[wire.StartResponse, None]:
+        job = await self._registry.submit(
+            spec_of(request), job_id=new_job_id(request.job_id), owner=caller.name
+        )
+        yield wire.StartResponse(job_id=job.id.bytes)
+
+    async def stop(
+        self, request: wire.StopRequest, caller: Identity
+    ) -> AsyncGenerator[wire.StopResponse, None]:
+        await self._registry.stop(
+            job_id_of(request.job_id), grace_period=stop_grace_of(request), by=caller.name
+        )
+        yield wire.StopResponse()
+
+    async def query_status(
+        self, request: wire.QueryStatusRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.QueryStatusResponse, None]:
+        yield status_response(await self._registry.status(job_id_of(request.job_id)))
+
+    async def wait(
+        self, request: wire.WaitRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.QueryStatusResponse, None]:
+        job_id, timeout = job_id_of(request.job_id), timeout_of(request)
+        yield status_response(await self._registry.wait(job_id, timeout))
+
+    async def get_output(
+        self, request: wire.GetOutputRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.GetOutputResponse, None]:
+        """The output, then one end message: without it the client knows that some is missing."""
+        check_built(request)
+        check_stream(request.stream)
+        job_id, position = job_id_of(request.job_id), request.offset
+        chunks = self._registry.output(
+            job_id, offset=position, follow=not request.no_follow, tagged=request.tagged
+        )
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield output_response(chunk)
+                position = chunk.offset + len(chunk.data)
+        status = await self._registry.status(job_id)
+        # More may have been printed since; less has been if it was asked for from beyond.
+        yield end_response(status, min(position, status.output.total))
