@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from worker.keeper.messages import (
     Done,
     Ended,
     Frames,
+    Grown,
     Hello,
     Kind,
     Leave,
@@ -26,6 +28,7 @@ from worker.keeper.messages import (
     Refused,
     Spawn,
     Stop,
+    Tell,
     encode,
 )
 
@@ -119,6 +122,13 @@ class Driver:
     def file(self, job: str, name: str) -> bytes:
         return (self.state / "jobs" / job / name).read_bytes()
 
+    def wait_output(self, job: str, text: bytes) -> None:
+        """By the keeper's own notice of growth."""
+        size = 0
+        while text not in self.file(job, "output"):
+            self.send(Tell(job, size))
+            size = self.wait(Grown, job=job).size
+
     def index(self, job: str) -> list[tuple[Kind, int, int]]:
         """Kind, offset and value of each record."""
         found = []
@@ -135,10 +145,10 @@ class Keeper:
     log: Path
 
 
-def start(state: Path, log: Path, **options: Any) -> Keeper:
+def start(state: Path, log: Path, before: Sequence[str] = (), **options: Any) -> Keeper:
     ours, theirs = socket.socketpair()
     lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    argv = [sys.executable, "-I", "-S", KEEPER, str(state)]
+    argv = [*before, sys.executable, "-I", "-S", KEEPER, str(state)]
     argv += ["--lock", str(lock), "--program", str(theirs.fileno())]
     with log.open("ab") as stderr, theirs:
         process = subprocess.Popen(

@@ -99,7 +99,7 @@ def test_the_grace_period_is_the_childrens_too(driver: Driver) -> None:
     # The leader dies of SIGTERM at once; its child shuts down in order.
     slow = "exec 2>&-; trap 'sleep 0.3; echo bye; exit' TERM; echo up; while :; do sleep 0.05; done"
     job = driver.spawn("sh", "-c", f"(trap '' HUP; exec sh -c \"{slow}\") & exec sleep 98703")
-    wait_output(driver, job, b"up\n")
+    driver.wait_output(job, b"up\n")
     driver.stop(job)
     assert driver.ended(job)["signal"] == signal.SIGTERM
     assert driver.file(job, "output") == b"up\nbye\n"
@@ -107,7 +107,7 @@ def test_the_grace_period_is_the_childrens_too(driver: Driver) -> None:
 
 def test_what_ignores_sigterm_is_killed_after_the_grace_period(driver: Driver) -> None:
     job = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98704; done")
-    wait_output(driver, job, b"up\n")
+    driver.wait_output(job, b"up\n")
     began = time.monotonic()
     driver.stop(job, 0.5)
     assert driver.ended(job)["signal"] == signal.SIGKILL
@@ -117,7 +117,7 @@ def test_what_ignores_sigterm_is_killed_after_the_grace_period(driver: Driver) -
 
 def test_a_second_stop_may_only_shorten(driver: Driver) -> None:
     job = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98705; done")
-    wait_output(driver, job, b"up\n")
+    driver.wait_output(job, b"up\n")
     driver.stop(job, 3600)
     driver.stop(job, 7200)
     driver.stop(job, 0)
@@ -127,7 +127,7 @@ def test_a_second_stop_may_only_shorten(driver: Driver) -> None:
 def test_a_stopped_process_hears_sigterm(driver: Driver) -> None:
     script = "trap 'echo bye; exit 0' TERM; echo up; kill -STOP $$; while :; do sleep 0.05; done"
     job = driver.spawn("sh", "-c", script)
-    wait_output(driver, job, b"up\n")
+    driver.wait_output(job, b"up\n")
     driver.stop(job)
     driver.ended(job)
     assert driver.file(job, "output") == b"up\nbye\n"
@@ -165,7 +165,7 @@ def test_a_stranger_with_the_pipe_does_not_hold_the_job_open(
     fifo = tmp_path / "go"
     os.mkfifo(fifo)
     job = driver.spawn("sh", "-c", f"echo $$; read line < {fifo}; echo out")
-    wait_output(driver, job, b"\n")
+    driver.wait_output(job, b"\n")
     leader = int(driver.file(job, "output"))
     stranger = os.open(f"/proc/{leader}/fd/1", os.O_WRONLY)
     try:
@@ -266,7 +266,7 @@ def test_the_end_of_the_program_is_the_end_of_its_jobs(keeper: Keeper) -> None:
 def test_what_a_killed_keeper_left_is_ended_by_the_next(state: Path, tmp_path: Path) -> None:
     first = start(state, tmp_path / "first")
     job = first.driver.spawn("sh", "-c", "setsid sleep 98711 & echo up; wait")
-    wait_output(first.driver, job, b"up\n")
+    first.driver.wait_output(job, b"up\n")
     first.process.kill()
     first.process.wait()
     first.driver.end.close()
@@ -294,14 +294,6 @@ def processes(mark: str) -> list[int]:
 
 def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def wait_output(driver: Driver, job: str, text: bytes) -> None:
-    """By the keeper's own notice of growth."""
-    size = 0
-    while text not in driver.file(job, "output"):
-        driver.send(Tell(job, size))
-        size = driver.wait(Grown, job=job).size
 
 
 def wait_index(driver: Driver, job: str, kind: Kind) -> None:
