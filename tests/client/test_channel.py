@@ -76,10 +76,11 @@ async def test_nobody_listens(certificates: Path, host: str) -> None:
     assert "refused the connection: is workerserver running there?" in str(error)
 
 
-async def test_no_such_host(certificates: Path) -> None:
-    error = await refused(client_of(certificates, Address("nowhere.invalid", 5000)))
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b"], ids=["unknown", "impossible"])
+async def test_no_such_host(certificates: Path, host: str) -> None:
+    error = await refused(client_of(certificates, Address(host, 5000)))
     assert isinstance(error, Unavailable)
-    assert "nowhere.invalid:5000" in str(error)
+    assert f"{host}:5000" in str(error)
 
 
 async def test_a_server_that_speaks_no_tls(certificates: Path) -> None:

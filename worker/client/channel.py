@@ -83,7 +83,7 @@ class PinnedChannel(Channel):
                     undo.callback(transport.abort)
                     await protocol.wait_greeted()
                     undo.pop_all()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise diagnosed(self._address, error) from error
         return protocol
 
@@ -105,6 +105,7 @@ class PinnedProtocol(H2Protocol):
     def __init__(self, config: Configuration, h2_config: H2Configuration) -> None:
         super().__init__(Handler(), config, h2_config)
         self._transport: Transport | None = None
+        self._begun = False
         self._fault: WorkerError | OSError | None = None
         self._spoken = asyncio.Event()  # to by the server, or lost
         self._lost = asyncio.Event()
@@ -118,19 +119,18 @@ class PinnedProtocol(H2Protocol):
             self._transport.abort()
         else:
             super().connection_made(transport)
+            self._begun = True
 
     def data_received(self, data: bytes) -> None:
         self._spoken.set()
-        # After close() grpclib has taken itself apart, but TLS still hands over what it holds.
-        if self._fault is None and not self.connection.is_closing():
-            super().data_received(data)
+        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if not self._spoken.is_set() and self._fault is None:
             self._fault = exc if isinstance(exc, OSError) else ConnectionAbortedError()
         self._spoken.set()
         self._lost.set()
-        if hasattr(self, "processor"):
+        if self._begun:
             super().connection_lost(exc)
 
     async def wait_greeted(self) -> None:

@@ -10,7 +10,7 @@ from worker.errors import BadConfig, Unavailable, WorkerError
 from worker.settings import Address
 
 
-def diagnosed(address: Address, error: OSError) -> WorkerError:
+def diagnosed(address: Address, error: OSError | UnicodeError) -> WorkerError:
     """The error of ours for one that broke the connection to `address` before any request."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -27,6 +27,8 @@ def diagnosed(address: Address, error: OSError) -> WorkerError:
             what = "doesn't answer: check serverAddress and the network"
         case socket.gaierror():
             what = f"isn't known ({error.strerror}): check serverAddress"
+        case UnicodeError():
+            what = "can't be the name of a host: check serverAddress"
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
             what = (
                 "closed the connection before it said anything:"
