@@ -51,6 +51,7 @@ class Driver:
         self.end.sendall(encode(message))
 
     def greet(self) -> None:
+        """The list of jobs that comes back can be waited for afterwards."""
         self.send(Hello(1, ""))
         self.send(List())
         self.wait(ListEnd)

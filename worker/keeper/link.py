@@ -42,7 +42,10 @@ class Link:
         self._flush()
 
     def finish(self, then: Callable[[], None]) -> None:
-        """Call `then` once all is sent and our side of the socket is shut."""
+        """Call `then` once all is sent and our side of the socket is shut, or the link closed."""
+        if self._is_closed:
+            then()
+            return
         self._when_sent = then
         self._flush()
 

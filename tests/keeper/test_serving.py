@@ -1,0 +1,166 @@
+"""The server as the keeper's child. Here it is a relay, so that a test can speak for it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.keeper.driver import KEEPER, PATIENCE_S, Driver
+from worker.keeper.messages import Ended, Leave, Listed, Ready
+
+pytestmark = pytest.mark.every_python
+
+RELAY = """
+import select, socket, sys
+keeper = socket.socket(fileno=int(sys.argv[-1]))
+test = socket.socket(fileno=int(sys.argv[1])).accept()[0]
+while True:
+    for source, sink in ((keeper, test), (test, keeper)):
+        if select.select([source], [], [], 0.01)[0]:
+            data = source.recv(65536)
+            if not data:
+                sys.exit(0)
+            sink.sendall(data)
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    state: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def connect(self) -> Driver:
+        """The server that runs now, or the next one: meanwhile the connection is queued."""
+        end = socket.socket(socket.AF_UNIX)
+        end.connect(str(self.state / "listening"))
+        return Driver(end, self.state)
+
+    def server(self) -> int:
+        """The pid of the serving child, once there is one."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for pid in path.read_text().split():
+                if b"\0--keeper\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return int(pid)
+        raise TimeoutError
+
+
+Starter = Callable[..., Service]
+
+
+@pytest.fixture
+def serve(state: Path, tmp_path: Path) -> Iterator[Starter]:
+    started: list[Service] = []
+
+    def start(script: str = RELAY, **options: str) -> Service:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(state / "listening"))
+        listening.listen()
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT)
+        argv = [sys.executable, "-I", "-S", KEEPER, str(state), "--lock", str(lock)]
+        argv += ["--listen", str(listening.fileno())]
+        argv += [word for name, value in options.items() for word in (f"--{name}", value)]
+        argv += ["--", sys.executable, "-I", "-c", script, str(listening.fileno())]
+        log = tmp_path / "log"
+        with log.open("ab") as stderr, listening:
+            process = subprocess.Popen(argv, pass_fds=[lock, listening.fileno()], stderr=stderr)
+        os.close(lock)
+        started.append(Service(state, process, log))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.process.terminate()
+        service.process.wait(PATIENCE_S)
+        assert "fault" not in service.log.read_text()
+
+
+def ready(service: Service) -> Driver:
+    driver = service.connect()
+    driver.greet()
+    driver.send(Ready())
+    return driver
+
+
+def test_a_first_server_that_is_never_ready_ends_the_keeper_with_its_status(serve: Starter) -> None:
+    assert serve("import sys; sys.exit(7)").process.wait(PATIENCE_S) == 7
+
+
+def test_a_killed_server_is_followed_by_another_and_no_job_notices(serve: Starter) -> None:
+    service = serve()
+    driver = ready(service)
+    job = driver.spawn("sh", "-c", "echo before; read x; sleep 98720")
+    for _ in range(3):
+        os.kill(service.server(), signal.SIGKILL)
+        driver.end.close()
+        driver = service.connect()
+        driver.greet()
+        assert driver.wait(Listed).job == job
+        driver.send(Ready())
+    driver.stop(job)
+    assert driver.ended(job)["signal"] == signal.SIGTERM
+    assert service.log.read_text().count("the server ended with status 137: next start in") == 3
+    driver.end.close()
+
+
+def test_a_job_that_ends_while_no_server_is_there_is_recorded(serve: Starter) -> None:
+    service = serve()
+    driver = ready(service)
+    fifo = service.state / "go"
+    os.mkfifo(fifo)
+    job = driver.spawn("sh", "-c", f"echo a; read x < {fifo}; echo b; exit 6")
+    server = service.server()
+    os.kill(server, signal.SIGSTOP)  # it hears of nothing
+    fifo.write_text("\n")
+    while not (service.state / "jobs" / job / "ended").exists():
+        os.sched_yield()
+    os.kill(server, signal.SIGKILL)
+    driver.end.close()
+    driver = service.connect()
+    driver.greet()
+    assert driver.file(job, "output") == b"a\nb\n"
+    driver.end.close()
+
+
+def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> None:
+    service = serve()
+    driver = ready(service)
+    job = driver.spawn("sleep", "98721")
+    service.process.terminate()
+    driver.wait(Leave)
+    assert driver.ended(job)["cause"] == "shutdown"
+    driver.wait_closed()
+    assert service.process.wait(PATIENCE_S) == 0
+    driver.end.close()
+
+
+def test_a_second_sigterm_hurries(serve: Starter) -> None:
+    service = serve(**{"shutdown-grace": "3600"})
+    driver = ready(service)
+    job = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98722; done")
+    driver.wait_output(job, b"up\n")
+    service.process.terminate()
+    driver.wait(Leave)
+    service.process.terminate()
+    driver.wait(Ended, job=job)
+    driver.wait_closed()
+    assert service.process.wait(PATIENCE_S) == 0
+    driver.end.close()
+
+
+def test_jobs_inherit_neither_sockets_nor_the_lock(serve: Starter) -> None:
+    service = serve()
+    driver = ready(service)
+    job = driver.spawn("sh", "-c", "ls /proc/$$/fd")
+    driver.ended(job)
+    assert driver.file(job, "output") == b"0\n1\n2\n"
+    driver.end.close()
