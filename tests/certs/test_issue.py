@@ -60,6 +60,20 @@ def test_openssl_reads_the_role_under_its_number(
     assert lines[number + 1].endswith(f"OCTET STRING      [HEX DUMP]:{value.upper()}")
 
 
+def test_an_authority_certifies_no_further_one(authority: Pair) -> None:
+    extensions = authority.certificate.extensions
+    basics = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (basics.critical, basics.value) == (True, x509.BasicConstraints(ca=True, path_length=0))
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    assert (usage.critical, usage.value) == (True, key_usage("key_cert_sign", "crl_sign"))
+
+
+def test_a_clients_key_signs_handshakes_and_nothing_else(authority: Pair) -> None:
+    certificate = client_certificate(authority, "ada", Role.FULL, now=NOW).certificate
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    assert (usage.critical, usage.value) == (True, key_usage("digital_signature"))
+
+
 def test_a_clock_that_is_behind_accepts_it(authority: Pair) -> None:
     for pair in (authority, client_certificate(authority, "ada", Role.FULL, now=NOW)):
         assert pair.certificate.not_valid_before_utc == NOW - SKEW

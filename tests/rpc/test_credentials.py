@@ -88,8 +88,8 @@ def public_key(folder: Path) -> bytes:
     return public.public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def other_key() -> bytes:
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(PEM, PKCS8, PLAIN)
+def other_key(curve: ec.EllipticCurve) -> bytes:
+    return ec.generate_private_key(curve).private_bytes(PEM, PKCS8, PLAIN)
 
 
 @pytest.mark.parametrize("name", ["ca.pem", "server.pem", "server.key"])
@@ -134,7 +134,14 @@ def test_a_name_that_no_file_can_have(load: Load, folder: Path) -> None:
     ("spoil", "said"),
     [
         pytest.param(
-            lambda folder: put_key(folder, other_key()), "is not the key of", id="of another"
+            lambda folder: put_key(folder, other_key(ec.SECP256R1())),
+            "is not the key of",
+            id="of another",
+        ),
+        pytest.param(
+            lambda folder: put_key(folder, other_key(ec.SECP384R1())),
+            "is not the key of",
+            id="of another curve",
         ),
         pytest.param(
             lambda folder: put_key(folder, rsa_key()), "is not the key of", id="of another kind"

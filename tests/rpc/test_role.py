@@ -138,7 +138,11 @@ def test_roles_of_the_test_certificates(certificates: Path, name: str, role: Rol
         pytest.param("1.3.6.1.5.5.7.1.24", "3003020125", id="an unknown TLS feature"),
         pytest.param("2.5.29.17", "3003a30100", id="an unsupported general name"),
         pytest.param("2.5.29.17", "ff", id="alternative names that aren't DER"),
-        pytest.param("2.5.29.31", "300aa108a1063004060355042d", id="a broken distribution point"),
+        pytest.param(
+            "2.5.29.46",
+            "30173015a013a011a40f300d310b3009060355040303020078",
+            id="a name in bits at a distribution point",
+        ),
     ],
 )
 def test_a_certificate_that_cannot_be_read_has_no_role(

@@ -17,7 +17,7 @@ from cryptography import x509
 
 from worker.errors import BadConfig
 
-_MISMATCH: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+_MISMATCH: Final = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the latter: of another kind
 
 
 def load_authority(context: ssl.SSLContext, ca: Path) -> None:

@@ -32,7 +32,6 @@ _ROLES: Final = {encoded(role): role for role in Role}
 # cryptography reads all extensions at once and names no set of errors; a TLS feature that it
 # doesn't know is a KeyError, a distribution point of the wrong string type a TypeError.
 _UNREADABLE: Final = (
-    ArithmeticError,
     LookupError,
     TypeError,
     ValueError,
