@@ -1,5 +1,5 @@
 # Every target sets up what it needs. PYTHON chooses the interpreter of .venv (3.11 or newer).
-PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do command -v python$$v && break; done)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do python$$v -c "" 2>/dev/null && echo python$$v && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lint types gencheck pythons bench gentestcert proto clean

@@ -1,0 +1,84 @@
+"""Imports point down only, and what runs on any OS imports nothing that others lack."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+VALUES = {"worker.errors", "worker.state", "worker.spec", "worker.job"}
+WIRE = {"gen", "betterproto", "grpclib", "multidict"}
+
+# Package -> what it may import beyond the standard library and itself. The first that fits counts.
+ARROWS: dict[str, set[str]] = {
+    "worker.keeper": set(),
+    "worker.jobs": VALUES | {"worker.keeper.messages"},
+    "worker.rpc": VALUES | WIRE | {"cryptography"},
+    "worker.server": VALUES | WIRE | {"worker.rpc", "worker.jobs", "h2", "cryptography", "yaml"},
+    "worker.client": VALUES | WIRE | {"worker.rpc", "cryptography", "yaml"},
+    "worker": VALUES | {"worker.client", "worker.jobs.registry"},  # for type checkers alone
+    "certs": {"worker.rpc.role", "worker.errors", "cryptography", "typer"},
+    "cli": VALUES | {"worker.client", "typer"},
+}
+# The keeper is the server's parent: its folder is named where it is started.
+ENTRANCES = {
+    "worker.jobs.keeper_process": {"worker.keeper"},
+    "worker.server.main": {"worker.keeper"},
+}
+
+
+def modules() -> list[str]:
+    files = [file for top in ("worker", "cli", "certs") for file in (ROOT / top).rglob("*.py")]
+    return sorted(
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for file in files
+    )
+
+
+def file_of(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports_of(module: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file_of(module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the arrow"
+            found.add(str(node.module))
+    return found
+
+
+def within(module: str, package: str) -> bool:
+    return f"{module}.".startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_point_down(module: str) -> None:
+    package = next(name for name in ARROWS if within(module, name))
+    allowed = ARROWS[package] | ENTRANCES.get(module, set()) | {package}
+    for imported in imports_of(module):
+        is_standard = imported.partition(".")[0] in sys.stdlib_module_names
+        assert is_standard or any(within(imported, name) for name in allowed), imported
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_can_be_read_in_five_minutes(module: str) -> None:
+    lines = len(file_of(module).read_text().splitlines())
+    assert lines <= (300 if module == "worker.keeper.messages" else 250)
+
+
+@pytest.mark.parametrize("missing", ["splice", "fcntl", "sqlite3", "resource", "pwd", "grp"])
+def test_client_and_cli_import_on_any_system(missing: str) -> None:
+    program = f"""
+import os, sys
+if hasattr(os, {missing!r}):
+    delattr(os, {missing!r})
+sys.modules[{missing!r}] = None
+import worker.client, cli.main
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=30)
