@@ -9,15 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 VALUES = {"worker.errors", "worker.state", "worker.spec", "worker.job"}
-WIRE = {"gen", "betterproto", "grpclib", "multidict"}
+WIRE = {"gen", "betterproto", "grpclib", "h2", "multidict"}
 
 # Package -> what it may import beyond the standard library and itself. The first that fits counts.
 ARROWS: dict[str, set[str]] = {
     "worker.keeper": set(),
     "worker.jobs": VALUES | {"worker.keeper.messages"},
     "worker.rpc": VALUES | WIRE | {"cryptography"},
-    "worker.server": VALUES | WIRE | {"worker.rpc", "worker.jobs", "h2", "cryptography", "yaml"},
-    "worker.client": VALUES | WIRE | {"worker.rpc", "cryptography", "yaml"},
+    "worker.server": VALUES
+    | WIRE
+    | {"worker.rpc", "worker.jobs", "worker.settings", "cryptography"},
+    "worker.client": VALUES | WIRE | {"worker.rpc", "worker.settings", "cryptography"},
+    "worker.settings": VALUES | {"yaml"},
     "worker": VALUES | {"worker.client", "worker.jobs.registry"},  # for type checkers alone
     "certs": {"worker.rpc.role", "worker.errors", "cryptography", "typer"},
     "cli": VALUES | {"worker.client", "typer"},
