@@ -50,8 +50,6 @@ HTTP2: Final = H2Configuration(
 
 
 class Connection(H2Protocol):
-    """`present` are all that are connected now."""
-
     transport: Transport
 
     def __init__(
@@ -59,23 +57,22 @@ class Connection(H2Protocol):
         caller: Identity,
         service: Service,
         tasks: asyncio.TaskGroup,
-        present: set[Connection],
+        on_lost: Callable[[Connection], None],
     ) -> None:
-        self._present = present
+        self._on_lost = on_lost
         self._calls = Calls(caller, service, tasks, self.go_away)
         super().__init__(self._calls, CONFIGURATION, HTTP2)
 
     def connection_made(self, transport: BaseTransport) -> None:
         self.transport = cast("Transport", transport)
-        self._present.add(self)
         super().connection_made(transport)
         processors: dict[Any, Any] = self.processor.processors
         processors[UnknownFrameReceived] = lambda _: None  # RFC 9113, 5.5; grpclib raises
         processors[DataReceived] = self._on_data
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._present.discard(self)
         super().connection_lost(exc)
+        self._on_lost(self)
 
     def _on_data(self, event: DataReceived) -> None:
         # DATA without a byte is legal, and grpclib would take it for the end of the request.

@@ -10,14 +10,14 @@ import asyncio
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
 from worker.errors import Unavailable
 from worker.rpc.tls import check_connection
 from worker.server.connection import Connection
 from worker.server.identity import Identity
-from worker.server.limits import PREFACE_S
+from worker.server.limits import LEAVE_S, PREFACE_S
 from worker.server.service import Service
 from worker.server.stranger import Stranger
 
@@ -35,6 +35,7 @@ class Door:
         self._connections: set[Connection] = set()
         self._strangers: set[Stranger] = set()
         self._is_leaving = False
+        self._empty = asyncio.Event()  # once it is leaving
 
     def visitor(self) -> Visitor:
         return Visitor(self)
@@ -44,7 +45,8 @@ class Door:
 
     def connect(self, caller: Identity, transport: Transport, data: bytes) -> None:
         """A client that is known has said `data`."""
-        connection = Connection(caller, self._service, self._tasks, self._connections)
+        connection = Connection(caller, self._service, self._tasks, self._forget)
+        self._connections.add(connection)
         transport.set_protocol(connection)
         connection.connection_made(transport)
         connection.data_received(data)
@@ -56,11 +58,26 @@ class Door:
         self._is_leaving = True
         for connection in list(self._connections):
             connection.leave()
+        self._tell_if_empty()
+
+    async def wait_empty(self) -> None:
+        """Until the clients have read that the server is leaving, and gone; not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._empty.wait()
 
     def close(self) -> None:
         transports = [each.transport for each in self._connections]
         for transport in (*transports, *(each.transport for each in self._strangers)):
             transport.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if self._is_leaving and not self._connections:
+            self._empty.set()
 
 
 @asynccontextmanager

@@ -1,0 +1,116 @@
+"""The serving process, a child of the keeper: `python -I -m worker.server.serve`.
+
+It may be killed at any moment: the keeper starts the next one, and nothing of a job is lost. So
+SIGTERM and SIGINT have no handler here; to end the service is the keeper's business. Exit status:
+0 when the keeper has left, as main's otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from worker.errors import SetupError, WorkerError
+from worker.jobs.registry import Registry
+from worker.rpc.tls import server_context
+from worker.server.config import ServerConfig
+from worker.server.door import Door, door_of
+from worker.server.limits import BACKLOG, HANDSHAKE_S, TLS_END_S
+from worker.server.main import CAN_BE_MENDED, say
+from worker.server.service import Service
+from worker.settings import Address
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    given = _parser().parse_args()
+    try:
+        config = ServerConfig.load(given.config)
+        sockets = [socket.socket(fileno=int(each)) for each in given.listen.split(",")]
+        return asyncio.run(serve(config, sockets, socket.socket(fileno=given.keeper)))
+    except WorkerError as error:
+        say(str(error))
+        return CAN_BE_MENDED if isinstance(error, SetupError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Started by the keeper of workerserver.")
+    parser.add_argument("--config", required=True, type=Path)
+    parser.add_argument("--listen", required=True, help="descriptors of listening sockets")
+    parser.add_argument("--keeper", required=True, type=int, help="descriptor of its socket")
+    return parser
+
+
+async def serve(
+    config: ServerConfig, sockets: Sequence[socket.socket], keeper: socket.socket
+) -> int:
+    """Until the keeper is gone."""
+    context = server_context(config.client_ca, config.server_certificate, config.server_key)
+    async with (
+        Registry(config.state_directory, keeper=keeper, output_cap=config.output_cap) as registry,
+        door_of(Service(registry)) as door,
+        accepting(door, sockets, context),
+        asyncio.TaskGroup() as tasks,
+    ):
+        registry.ready()
+        announce(config.listen_address, sockets)
+        leaving = tasks.create_task(leave(registry, door))
+        has_left = await registry.wait_keeper_gone()
+        leaving.cancel()
+        if has_left:
+            await door.wait_empty()
+    return 0 if has_left else 1
+
+
+@asynccontextmanager
+async def accepting(
+    door: Door, sockets: Sequence[socket.socket], context: ssl.SSLContext
+) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    servers: list[asyncio.Server] = []
+    try:
+        for each in sockets:
+            server = await loop.create_server(
+                door.visitor,
+                sock=each,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=TLS_END_S,
+                backlog=BACKLOG,
+            )
+            servers.append(server)
+        yield
+    finally:
+        for server in servers:
+            server.close()  # wait_closed() hangs from Python 3.12 on while a client is there
+
+
+async def leave(registry: Registry, door: Door) -> None:
+    """New connections are still taken, to be told UNAVAILABLE."""
+    await registry.wait_leaving()
+    door.leave()
+
+
+def announce(address: Address, sockets: Sequence[socket.socket]) -> None:
+    where = Address(address.host, sockets[0].getsockname()[1])
+    with suppress(OSError):  # nobody listens
+        os.write(1, f"listening on {where}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
