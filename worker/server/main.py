@@ -16,14 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
-import worker
 from worker.errors import BadConfig, StateInUse, WorkerError
 from worker.jobs.directory import lock
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.listen import listening, resolved
 
-KEEPER: Final = Path(worker.__file__).parent / "keeper"
+KEEPER: Final = Path(__file__).parents[1] / "keeper"
 CAN_BE_MENDED: Final = 2
 RECORDING_S: Final = 10.0  # what a predecessor may need beyond the grace of its jobs
 

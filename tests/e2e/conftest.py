@@ -1,0 +1,33 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.foreign import Foreign, Stubs, generated
+from tests.e2e.service import Service, serving
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Stubs:
+    """What grpcio's generator makes of the original contract."""
+    return generated(Path(__file__).with_name("original.proto"), tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Service]:
+    """One service for all tests that leave it as it was."""
+    with serving(tmp_path_factory.mktemp("service"), certificates) as service:
+        yield service
+
+
+@pytest.fixture
+def server(tmp_path: Path, certificates: Path) -> Iterator[Service]:
+    with serving(tmp_path, certificates) as service:
+        yield service
+
+
+@pytest.fixture
+async def foreign(shared: Service, stubs: Stubs) -> AsyncIterator[Foreign]:
+    """A client of the original contract, with the role full."""
+    async with Foreign(shared, stubs, "full") as client:
+        yield client

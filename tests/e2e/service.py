@@ -1,0 +1,121 @@
+"""The installed workerserver, as a process, and what it leaves behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = str(Path(sys.executable).with_name("workerserver"))
+PATIENCE_S = 20
+CONFIGURATION = """\
+listenAddress: {address}
+clientCA: {certificates}/ca.pem
+serverCertificate: {certificates}/server.pem
+serverKey: {certificates}/server.key
+stateDirectory: state
+"""
+
+
+def configured(folder: Path, certificates: Path, address: str = "localhost:0") -> Path:
+    file = folder / "server.yaml"
+    file.write_text(CONFIGURATION.format(address=address, certificates=certificates))
+    return file
+
+
+@dataclass(frozen=True)
+class Service:
+    keeper: subprocess.Popen[bytes]
+    folder: Path
+    log: Path
+    address: str
+    certificates: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    @property
+    def server_pid(self) -> int:
+        """Of the keeper's one child that serves."""
+        mine = processes_of(self.folder)
+        (pid,) = [pid for pid, parent in mine.items() if parent == self.keeper.pid]
+        return pid
+
+    def kill_server(self) -> None:
+        """As kill -9; return when the next one serves."""
+        os.kill(self.server_pid, signal.SIGKILL)
+        assert line_of(self.keeper, self.log).startswith("listening on ")
+
+    def end(self) -> int:
+        """The exit status after SIGTERM."""
+        self.keeper.send_signal(signal.SIGTERM)
+        return self.keeper.wait(PATIENCE_S)
+
+
+@contextmanager
+def serving(folder: Path, certificates: Path) -> Iterator[Service]:
+    """Ended by SIGTERM, which must be a success and leave neither process nor cgroup."""
+    log = folder / "log"
+    with log.open("ab") as stderr:
+        keeper = subprocess.Popen(
+            [PROGRAM, "--config", configured(folder, certificates)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,
+        )
+    with keeper:
+        try:
+            line = line_of(keeper, log)
+            assert line.startswith("listening on "), log.read_text()
+            service = Service(keeper, folder, log, line.split()[-1], certificates)
+            yield service
+            if keeper.poll() is None:
+                assert service.end() == 0, log.read_text()
+        finally:
+            keeper.kill()
+    check_nothing_left(folder)
+    assert "Traceback" not in log.read_text()
+
+
+def line_of(keeper: subprocess.Popen[bytes], log: Path) -> str:
+    """The next line on its stdout."""
+    assert keeper.stdout
+    readable, _, _ = select.select([keeper.stdout], [], [], PATIENCE_S)
+    assert readable, f"no line within {PATIENCE_S} s: {log.read_text()}"
+    return keeper.stdout.readline().decode()
+
+
+def processes_of(folder: Path) -> dict[int, int]:
+    """The parent of each process that names `folder` in its command line."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        words = read(entry / "cmdline")
+        state = read(entry / "stat").rpartition(b")")[2].split()
+        if bytes(folder) in words and state and state[0] != b"Z":
+            found[int(entry.name)] = int(state[1])
+    return found
+
+
+def check_nothing_left(folder: Path) -> None:
+    """Of the service: its processes, its cgroups, and what is in them."""
+    found = (folder / "state").stat()
+    name = f"job-worker-{found.st_dev:x}-{found.st_ino}"
+    in_cgroup = [
+        each for each in Path("/proc").glob("[0-9]*") if name.encode() in read(each / "cgroup")
+    ]
+    assert (processes_of(folder), in_cgroup) == ({}, [])
+    assert list(Path("/sys/fs/cgroup").rglob(name)) == []
+
+
+def read(path: Path) -> bytes:
+    """Of /proc: nothing where the process has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
