@@ -11,7 +11,7 @@ from typing import Final
 from worker.errors import JobError
 from worker.jobs.store import Row
 from worker.jobs.tally import Tally
-from worker.state import JobStatus
+from worker.state import JobState, JobStatus
 
 _NOBODY: Final = 2**63  # more than any size: the keeper isn't asked
 
@@ -52,8 +52,9 @@ class TrackedJob:
 
     async def wait_started(self) -> None:
         """Until execve(2) has succeeded; raises why it hasn't."""
-        if not self.status.is_final:
+        if self.status.state is JobState.STARTED:
             await self._started.wait()
+        if self.status.state is JobState.STARTED:
             self.check()
 
     async def wait_final(self) -> None:
@@ -86,11 +87,13 @@ class TrackedJob:
 
     def tell_final(self, status: JobStatus) -> None:
         self.status = status
+        self._failure = None  # the keeper went, but had recorded this one
         self._wake_all()
 
     def tell_failure(self, failure: JobError) -> None:
-        self._failure = failure
-        self._wake_all()
+        if not self.status.is_final:
+            self._failure = failure
+            self._wake_all()
 
     def _wake_all(self) -> None:
         self._started.set()

@@ -1,0 +1,69 @@
+"""A retry is told from another job by its digest."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from worker.errors import InvalidRequest
+from worker.jobs.environment import User
+from worker.jobs.request import digest_of, spawn_of
+from worker.keeper.messages import Spawn
+from worker.spec import JobSpec, OutputMode
+
+JOB = UUID(int=1)
+SPEC = JobSpec("ls", ("-l",), environment={"A": "1", "B": "2"}, labels={"x": "1", "y": "2"})
+
+
+def request(spec: JobSpec, owner: str = "alice", output_cap: int = 1000) -> Spawn:
+    return spawn_of(spec, JOB, owner, User("u", "/", "/bin/sh", "/bin"), output_cap)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(request(SPEC), id="sent again, later"),
+        pytest.param(
+            request(replace(SPEC, environment={"B": "2", "A": "1"}, labels={"y": "2", "x": "1"})),
+            id="maps have no order",
+        ),
+        pytest.param(request(replace(SPEC, grace_period=10)), id="10 is 10.0"),
+        pytest.param(request(SPEC, output_cap=5), id="a limit of ours"),
+        pytest.param(replace(request(SPEC), ask=7), id="the number of the frame"),
+    ],
+)
+def test_equal_requests_are_one_job(again: Spawn) -> None:
+    assert digest_of(again) == digest_of(request(SPEC))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"command": "lt"},
+        {"arguments": ("-l", "")},
+        {"arguments": ("-", "l")},
+        {"environment": {"A": "1"}},
+        {"working_directory": "/tmp"},
+        {"output_mode": OutputMode.MERGED},
+        {"grace_period": 9.5},
+        {"labels": {}},
+    ],
+    ids=str,
+)
+def test_any_other_field_is_another_job(changes: dict[str, Any]) -> None:
+    assert digest_of(request(replace(SPEC, **changes))) != digest_of(request(SPEC))
+
+
+def test_another_owner_is_another_job() -> None:
+    assert digest_of(request(SPEC, owner="bob")) != digest_of(request(SPEC))
+
+
+def test_arguments_need_not_be_text() -> None:
+    raw = b"\xff\xfe".decode(errors="surrogateescape")
+    assert digest_of(request(JobSpec("ls", (raw,)))) != digest_of(request(JobSpec("ls", ("",))))
+
+
+def test_a_request_that_no_frame_can_carry_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="2 MiB"):
+        request(JobSpec("ls", ("x" * 120_000,) * 20))
