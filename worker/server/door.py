@@ -35,7 +35,8 @@ class Door:
         self._connections: set[Connection] = set()
         self._strangers: set[Stranger] = set()
         self._is_leaving = False
-        self._empty = asyncio.Event()  # once it is leaving
+        self._is_empty = asyncio.Event()  # of connections
+        self._is_empty.set()
 
     def visitor(self) -> Visitor:
         return Visitor(self)
@@ -47,6 +48,7 @@ class Door:
         """A client that is known has said `data`."""
         connection = Connection(caller, self._service, self._tasks, self._forget)
         self._connections.add(connection)
+        self._is_empty.clear()
         transport.set_protocol(connection)
         connection.connection_made(transport)
         connection.data_received(data)
@@ -58,13 +60,12 @@ class Door:
         self._is_leaving = True
         for connection in list(self._connections):
             connection.leave()
-        self._tell_if_empty()
 
     async def wait_empty(self) -> None:
         """Until the clients have read that the server is leaving, and gone; not for long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_S):
-                await self._empty.wait()
+                await self._is_empty.wait()
 
     def close(self) -> None:
         transports = [each.transport for each in self._connections]
@@ -73,11 +74,8 @@ class Door:
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._tell_if_empty()
-
-    def _tell_if_empty(self) -> None:
-        if self._is_leaving and not self._connections:
-            self._empty.set()
+        if not self._connections:
+            self._is_empty.set()
 
 
 @asynccontextmanager

@@ -1,0 +1,137 @@
+"""How a connection comes in, and how it is let go."""
+
+import asyncio
+import struct
+
+import pytest
+from grpclib.const import Status
+
+from gen import workerservice as wire
+from tests.server.conftest import Serving
+from tests.server.raw import SERVICE, Raw, client_tls, head, message
+from worker.server import door
+from worker.server.connection import Connection
+
+UNAVAILABLE = Status.UNAVAILABLE.value
+
+
+async def closed(client: Raw) -> None:
+    while await client.read():
+        pass
+
+
+@pytest.mark.parametrize(
+    "said",
+    [pytest.param(b"", id="nothing"), pytest.param(door.PREFACE[:-1], id="almost the preface")],
+)
+async def test_a_client_must_speak_http2_soon(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(door, "PREFACE_S", 0.05)
+    reader, writer = await asyncio.open_connection(
+        "localhost", serving.port, ssl=client_tls(serving.certificates, "full")
+    )
+    writer.write(said)
+    await closed(Raw(reader, writer))
+    writer.transport.abort()
+
+
+async def test_the_preface_may_come_byte_by_byte(serving: Serving) -> None:
+    client = await serving.client()
+    for byte in client.http2.data_to_send():
+        client.writer.write(bytes([byte]))
+        await client.writer.drain()
+    answer = await client.ended(client.send(head(SERVICE + "QueryStatus")))
+    assert answer.status[0] == Status.INVALID_ARGUMENT.value
+
+
+async def test_what_is_no_http2_is_closed_at_once(serving: Serving) -> None:
+    reader, writer = await asyncio.open_connection(
+        "localhost", serving.port, ssl=client_tls(serving.certificates, "full")
+    )
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await closed(Raw(reader, writer))
+    writer.transport.abort()
+
+
+async def test_frames_of_an_unknown_type_are_ignored(serving: Serving) -> None:
+    client = await serving.client()
+    await client.read()
+    client.writer.write(struct.pack(">BHBBI", 0, 4, 0x77, 0, 0) + b"what")
+    answer = await client.ended(client.send(head(SERVICE + "QueryStatus")))
+    assert answer.status[0] == Status.INVALID_ARGUMENT.value
+
+
+async def test_a_client_that_vanishes_ends_what_it_asked_for(serving: Serving) -> None:
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    client = await serving.client()
+    body = message(bytes(wire.GetOutputRequest(job_id=job.id.bytes)))
+    for _ in range(20):
+        client.send(head(SERVICE + "GetOutput"), body)
+    (connection,) = await present(serving, client)
+    tasks = [task for _, task in connection._calls._open.values()]
+    assert len(tasks) == 20
+    client.writer.transport.abort()
+    await asyncio.wait(tasks)
+    assert serving.door._connections == set()
+
+
+async def present(serving: Serving, client: Raw) -> set[Connection]:
+    """All connections, once the server has read what `client` has sent until now."""
+    await client.ended(client.send(head(SERVICE + "QueryStatus")))
+    return set(serving.door._connections)
+
+
+async def test_leaving_ends_streams_and_waits_with_unavailable_then_says_goodbye(
+    serving: Serving,
+) -> None:
+    job = await serving.registry.start("sh", "-c", "echo one; exec sleep 600", grace_period=0)
+    client = await serving.client()
+    follow = message(bytes(wire.GetOutputRequest(job_id=job.id.bytes)))
+    streams = [
+        client.send(head(SERVICE + "GetOutput"), follow),
+        client.send(head(SERVICE + "Wait"), message(bytes(wire.WaitRequest(job_id=job.id.bytes)))),
+        client.send(head(SERVICE + "QueryStatus"), end=False),  # that isn't complete yet
+    ]
+    while not client.answers[streams[0]].data:
+        await client.read()
+    await present(serving, client)
+    serving.door.leave()
+    await closed_by(client)
+    assert [client.answers[stream].status[0] for stream in streams] == [UNAVAILABLE] * 3
+    assert client.answers[streams[0]].data == message(
+        bytes(wire.GetOutputResponse(output=b"one\n", stream=wire.Stream(1)))
+    )
+    assert client.goaway is not None
+
+
+async def closed_by(client: Raw) -> None:
+    """As a client does that has read the goodbye."""
+    while client.goaway is None:
+        assert await client.read()
+    client.writer.transport.abort()
+
+
+async def test_while_it_leaves_new_connections_and_requests_are_told_so(serving: Serving) -> None:
+    idle = await serving.client()
+    await present(serving, idle)
+    serving.door.leave()
+    await closed_by(idle)
+    late = await serving.client()
+    stream = late.send(head(SERVICE + "QueryStatus"))
+    answer = await late.ended(stream)
+    assert answer.status == (UNAVAILABLE, "the server is leaving: try again")
+    await closed_by(late)
+    await serving.door.wait_empty()
+    assert serving.door._connections == set()
+
+
+async def test_a_client_that_does_not_go_is_not_waited_for(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LEAVE_S", 0.05)
+    client = await serving.client()
+    await present(serving, client)
+    serving.door.leave()
+    await serving.door.wait_empty()
+    assert len(serving.door._connections) == 1
