@@ -102,7 +102,7 @@ def stream(
         say(f"detached; job {job} goes on: workerclient stop -j {job} would end it")
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
     if status.state is JobState.LOST:
-        say(f"job {job} is lost, and how it ended isn't known: {status.reason}")
+        say(f"job {job} is lost: {status.reason}")
         raise typer.Exit(ExitStatus.LOST)
 
 

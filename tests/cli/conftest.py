@@ -1,10 +1,30 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program
+from tests.client.scripted import client_of
+from tests.e2e.service import Service, serving
+from worker.settings import Address
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     return Program(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Service]:
+    """One for all tests that leave it as it was."""
+    with serving(tmp_path_factory.mktemp("service"), certificates) as started:
+        yield started
+
+
+@pytest.fixture
+def connected(program: Program, service: Service) -> Program:
+    """With a workerclient.yaml of the role full in its folder, and a readonly.yaml."""
+    address = Address.parsed(service.address)
+    program.configure(client_of(service.certificates, address))
+    program.configure(client_of(service.certificates, address, "readonly"), "readonly.yaml")
+    return program

@@ -19,6 +19,8 @@ from worker.errors import BadConfig, Unavailable, WorkerError
 from worker.rpc import tls
 from worker.settings import Address
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.fixture(scope="session")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
