@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -17,7 +17,7 @@ class Jobs(Protocol):
 
     def output(
         self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncIterator[Chunk]: ...
+    ) -> AsyncGenerator[Chunk, None]: ...
 
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus: ...
 
@@ -35,11 +35,11 @@ class Job:
 
     def output(
         self, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         """Every byte from `offset` on, live; ends when the job has ended and all is read.
 
         Without `follow` it ends where the output ends now. `tagged` chunks tell their stream
-        and time. Raises OutOfRange for an offset beyond the output of a final job, Incomplete
+        and time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond the output of a final job, Incomplete
         where the output breaks off.
         """
         return self.jobs.output(self.id, offset=offset, follow=follow, tagged=tagged)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -72,7 +72,7 @@ def write_request(folder: Path, request: Spawn) -> None:
 
 
 def write_ended(folder: Path, record: EndRecord = ENDED, **changes: object) -> None:
-    values = asdict(replace(record)) | changes
+    values = asdict(record) | changes
     (folder / "ended").write_text(versioned(values).ljust(4096))
 
 

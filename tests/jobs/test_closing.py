@@ -1,0 +1,121 @@
+"""The end of a Registry: jobs are ended, recorded and known to the next."""
+
+import asyncio
+import os
+import signal
+from asyncio import TaskGroup
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.jobs.scripts import IGNORES_TERM, read, shell, wait_for
+from worker import Registry
+from worker.errors import StateInUse, Unavailable
+from worker.state import Cause, JobState
+
+
+async def test_the_next_registry_knows_the_history(state: Path) -> None:
+    async with Registry(state) as registry:
+        ended = await shell(registry, "echo hello; exit 3")
+        statuses = [await ended.wait()]
+        running = await registry.start("sleep", "987")
+    async with Registry(state) as registry:
+        assert [await registry.status(ended.id)] == statuses
+        assert await read(registry.output(ended.id)) == b"hello\n"
+        stopped = await registry.status(running.id)
+    assert (stopped.state, stopped.cause) == (JobState.STOPPED, Cause.SHUTDOWN)
+    assert stopped.signal == "SIGTERM"
+
+
+async def test_closing_wakes_who_waits_with_the_end(state: Path) -> None:
+    async with TaskGroup() as group, Registry(state) as registry:
+        job = await shell(registry, "echo ready; exec sleep 987")
+        waiting = group.create_task(job.wait())
+        reading = group.create_task(read(job.output()))
+        await wait_for(job, b"ready")
+    assert waiting.result().state is JobState.STOPPED
+    assert reading.result() == b"ready\n"
+
+
+async def test_a_closed_registry_says_so(state: Path) -> None:
+    async with Registry(state) as registry:
+        job = await registry.start("true")
+    for ask in (job.status(), job.wait(), job.stop(), registry.start("true")):
+        with pytest.raises(Unavailable, match="not open"):
+            await ask
+
+
+async def test_an_error_in_the_block_comes_out_as_it_is(state: Path) -> None:
+    async def program() -> None:
+        async with Registry(state) as registry:
+            await registry.start("sleep", "987")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await program()
+
+
+async def test_a_cancelled_block_ends_its_jobs_and_records_them(state: Path) -> None:
+    started: asyncio.Future[UUID] = asyncio.get_running_loop().create_future()
+
+    async def program() -> None:
+        async with Registry(state) as registry:
+            started.set_result((await registry.start("sleep", "987")).id)
+            await asyncio.Event().wait()
+
+    async with TaskGroup() as group:
+        task = group.create_task(program())
+        job_id = await started
+        task.cancel()
+    assert task.cancelled()
+    async with Registry(state) as registry:
+        assert (await registry.status(job_id)).cause is Cause.SHUTDOWN
+
+
+async def test_cancelled_again_it_kills_and_still_records(state: Path) -> None:
+    registry = Registry(state)
+    closing = asyncio.Event()
+
+    async def program() -> UUID:
+        async with registry:
+            job = await shell(registry, IGNORES_TERM)
+            await wait_for(job, b"ready")
+            closing.set()
+        return job.id
+
+    async with TaskGroup() as group:
+        task = group.create_task(program())
+        await closing.wait()
+        await registry.wait_leaving()
+        task.cancel()
+    assert task.cancelled()
+    async with Registry(state) as after:
+        [folder] = (state / "jobs").iterdir()
+        status = await after.status(UUID(folder.name))
+    assert (status.state, status.cause) == (JobState.STOPPED, Cause.SHUTDOWN)
+    assert status.signal == "SIGKILL"
+
+
+@pytest.mark.usefixtures("registry")
+async def test_a_directory_in_use_is_refused_at_once(state: Path) -> None:
+    with pytest.raises(StateInUse, match=str(os.getpid())):
+        await Registry(state).__aenter__()
+
+
+async def test_another_reaper_in_the_program_is_tolerated(state: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, lambda *_: reap_all())
+
+    def reap_all() -> None:
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                    return
+            except ChildProcessError:
+                return
+
+    try:
+        async with Registry(state) as registry:
+            assert (await (await shell(registry, "exit 7")).wait()).exit_code == 7
+    finally:
+        signal.signal(signal.SIGCHLD, before)
