@@ -79,7 +79,7 @@ def main() -> None:
             first = shown("workerclient", "start", "bash", "-args", "-c", COUNT).strip()
             since = time.monotonic()
             live = shown("workerclient", "stream", "-j", first)
-            must(live == "".join(f"line {number}\n" for number in range(1, 6)), "output differs")
+            must(live == "".join(f"line {i}\n" for i in range(1, 6)), "output differs")
             must(time.monotonic() - since > 1, "the stream didn't wait for the job")
             must("exit code     0" in shown("workerclient", "query", "-j", first), "no success")
 
@@ -96,5 +96,4 @@ def main() -> None:
     say("That was all: every command did what it must.")
 
 
-if __name__ == "__main__":
-    main()
+main()

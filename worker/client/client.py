@@ -108,7 +108,7 @@ class Client:
         asked = wire.GetOutputRequest(
             job_id=job_id.bytes, offset=offset, no_follow=not follow, tagged=tagged
         )
-        following = None
+        following: int | None = None
         try:
             with translated():
                 async with self._get_output() as stream:
@@ -122,7 +122,8 @@ class Client:
             if following is None:
                 raise
             raise _incomplete(job_id, following, error) from error
-        raise _incomplete(job_id, following or offset, "the server sent no end message")
+        following = offset if following is None else following
+        raise _incomplete(job_id, following, "the server sent no end message")
 
     def _get_output(self) -> Stream[wire.GetOutputRequest, wire.GetOutputResponse]:
         # Not the stub's: of its two nested generators only the outer one can be closed.
