@@ -61,6 +61,15 @@ async def test_output_ends_with_its_end_message_even_an_empty_one(certificates: 
     assert chunks == [Chunk(b"half", 3)]
 
 
+async def test_what_breaks_behind_the_end_message_doesnt_matter(certificates: Path) -> None:
+    async def script(stream: Any) -> None:
+        await answering(HALF, END)(stream)
+        stream._stream._transport.abort()
+
+    async with serving(certificates, GetOutput=script) as config, Client(config) as client:
+        assert [chunk.data async for chunk in client.output(uuid4())] == [b"half"]
+
+
 async def test_chunks_tell_stream_time_and_what_is_missing(certificates: Path) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
     answer = wire.GetOutputResponse(

@@ -64,7 +64,7 @@ class Client:
         """The job, once its command is executed.
 
         With the same id and spec again it is the same job: nothing is started twice. Raises
-        CannotExecute, JobExists, NoRoom; after Unavailable the job may have been started.
+        InvalidRequest, JobExists, NoRoom; after Unavailable the job may have been started.
         """
         asked = start_request(spec, job_id or uuid4())
         with translated():
@@ -109,16 +109,19 @@ class Client:
             job_id=job_id.bytes, offset=offset, no_follow=not follow, tagged=tagged
         )
         following: int | None = None
+        complete = False
         try:
             with translated():
                 async with self._get_output() as stream:
                     await stream.send_message(asked, end=True)
                     async for answer in stream:
-                        if is_end(answer):
+                        if complete := is_end(answer):
                             return
                         following = answer.offset + len(answer.output)
                         yield chunk_of(answer)
         except Unavailable as error:
+            if complete:  # the connection broke behind the last message
+                return
             if following is None:
                 raise
             raise _incomplete(job_id, following, error) from error
