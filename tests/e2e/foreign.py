@@ -66,6 +66,10 @@ class Foreign:
     ) -> None:
         await self.channel.close()
 
+    async def wait_ready(self) -> None:
+        """Until there is a connection, a new one where the last one broke."""
+        await self.channel.channel_ready()
+
     async def start(self, command: str, *arguments: str) -> bytes:
         request = self.messages.StartRequest(commandName=command, arguments=arguments)
         job_id: bytes = (await self.stub.Start(request)).jobID

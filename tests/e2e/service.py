@@ -42,14 +42,27 @@ class Service:
     @property
     def server_pid(self) -> int:
         """Of the keeper's one child that serves."""
-        mine = processes_of(self.folder)
-        (pid,) = [pid for pid, parent in mine.items() if parent == self.keeper.pid]
+        (pid,) = [
+            pid
+            for pid, parent in processes_of(self.folder).items()
+            if parent == self.keeper.pid and b"worker.server" in read(Path(f"/proc/{pid}/cmdline"))
+        ]
         return pid
 
-    def kill_server(self) -> None:
-        """As kill -9; return when the next one serves."""
-        os.kill(self.server_pid, signal.SIGKILL)
+    def kill_server(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Return when the next one serves."""
+        os.kill(self.server_pid, how)
         assert line_of(self.keeper, self.log).startswith("listening on ")
+
+    def kill_keeper(self) -> None:
+        """Return when server and jobs have ended, too."""
+        pidfds = [os.pidfd_open(pid) for pid in processes_of(self.folder)]
+        self.keeper.kill()
+        for pidfd in pidfds:
+            ended, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+            os.close(pidfd)
+            assert ended
+        self.keeper.wait()
 
     def end(self) -> int:
         """The exit status after SIGTERM."""
@@ -79,7 +92,10 @@ def serving(folder: Path, certificates: Path) -> Iterator[Service]:
                 assert service.end() == 0, log.read_text()
         finally:
             keeper.kill()
-    check_nothing_left(folder)
+    left = {pid: read(Path(f"/proc/{pid}/status"))[:200] for pid in processes_of(folder)}
+    assert left == {}
+    if keeper.returncode == 0:  # after a kill they are swept by the next start
+        assert cgroups_of(folder) == []
     assert "Traceback" not in log.read_text()
 
 
@@ -92,25 +108,27 @@ def line_of(keeper: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def processes_of(folder: Path) -> dict[int, int]:
-    """The parent of each process that names `folder` in its command line."""
+    """The parent of each process that names `folder` in its command line, or is in its cgroup.
+
+    Not of zombies: whose parent was killed, they are init's to reap.
+    """
+    name = cgroup_name(folder).encode()
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
-        words = read(entry / "cmdline")
-        state = read(entry / "stat").rpartition(b")")[2].split()
-        if bytes(folder) in words and state and state[0] != b"Z":
-            found[int(entry.name)] = int(state[1])
+        is_mine = bytes(folder) in read(entry / "cmdline") or name in read(entry / "cgroup")
+        status = read(entry / "stat").rpartition(b")")[2].split()
+        if is_mine and status and status[0] != b"Z":
+            found[int(entry.name)] = int(status[1])
     return found
 
 
-def check_nothing_left(folder: Path) -> None:
-    """Of the service: its processes, its cgroups, and what is in them."""
-    found = (folder / "state").stat()
-    name = f"job-worker-{found.st_dev:x}-{found.st_ino}"
-    in_cgroup = [
-        each for each in Path("/proc").glob("[0-9]*") if name.encode() in read(each / "cgroup")
-    ]
-    assert (processes_of(folder), in_cgroup) == ({}, [])
-    assert list(Path("/sys/fs/cgroup").rglob(name)) == []
+def cgroups_of(folder: Path) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").rglob(cgroup_name(folder)))
+
+
+def cgroup_name(folder: Path) -> str:
+    state = (folder / "state").stat()
+    return f"job-worker-{state.st_dev:x}-{state.st_ino}"
 
 
 def read(path: Path) -> bytes:

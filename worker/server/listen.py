@@ -66,17 +66,24 @@ def _on_one_port(endpoints: Sequence[Endpoint], port: int) -> list[socket.socket
         sockets: list[socket.socket] = []
         for family, (ip, _, *rest) in endpoints:
             try:
-                one = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ip != "::")
-                one.bind((ip, port, *rest))
-                one.listen(BACKLOG)
+                one = _listening(family, (ip, port, *rest))
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
                 continue
-            sockets.append(one)
+            sockets.append(undo.enter_context(one))
             port = one.getsockname()[1]
         undo.pop_all()
         return sockets
+
+
+def _listening(family: socket.AddressFamily, where: tuple[Any, ...]) -> socket.socket:
+    with ExitStack() as undo:
+        one = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+        one.bind(where)
+        one.listen(BACKLOG)
+        undo.pop_all()
+        return one

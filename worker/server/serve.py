@@ -42,7 +42,9 @@ def main() -> int:
     try:
         config = ServerConfig.load(given.config)
         sockets = [socket.socket(fileno=int(each)) for each in given.listen.split(",")]
-        return asyncio.run(serve(config, sockets, socket.socket(fileno=given.keeper)))
+        # A copy: where the socket ends before we do, the keeper kills us, and nobody is told why.
+        keeper = socket.socket(fileno=os.dup(given.keeper))
+        return asyncio.run(serve(config, sockets, keeper))
     except WorkerError as error:
         say(str(error))
         return CAN_BE_MENDED if isinstance(error, SetupError) else 1
