@@ -80,7 +80,7 @@ class KeeperClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.epoch = ""
         self._reader, self._writer = reader, writer
-        self._is_gone = False
+        self.is_gone = False
         self._frames = Frames()
         self._received: deque[Message] = deque()
         self._asked: dict[int, Future[Answer]] = {}
@@ -90,9 +90,11 @@ class KeeperClient:
     @asynccontextmanager
     async def over(cls, connection: socket.socket) -> AsyncIterator[Self]:
         reader, writer = await asyncio.open_unix_connection(sock=connection)
+        keeper = cls(reader, writer)
         try:
-            yield cls(reader, writer)
+            yield keeper
         finally:
+            keeper._lose()
             writer.transport.abort()  # close() would wait for a keeper that doesn't read
             with suppress(ConnectionError):
                 await writer.wait_closed()
@@ -124,26 +126,21 @@ class KeeperClient:
 
     async def listen(self, heed: Callable[[Event], None]) -> None:
         """Pass on what it tells, until it is gone."""
-        try:
-            while (message := await self._next()) is not None:
-                match message:
-                    case Done() | Refused() if message.ask in self._asked:
-                        _answer(self._asked.pop(message.ask), message)
-                    case Running() | Grown() | Ended() | Leave():
-                        heed(message)
-                    case _:
-                        log.error("the keeper sent what no keeper sends: %s", message)
-                        return
-        finally:
-            self._is_gone = True
-            for future in self._asked.values():
-                _answer(future, None)
-            self._asked.clear()
+        while (message := await self._next()) is not None:
+            match message:
+                case Done() | Refused() if message.ask in self._asked:
+                    _answer(self._asked.pop(message.ask), message)
+                case Running() | Grown() | Ended() | Leave():
+                    heed(message)
+                case _:
+                    log.error("the keeper sent what no keeper sends: %s", message)
+                    break
+        self._lose()
 
     def ask(self, request: Spawn | Stop) -> Future[Answer]:
         """Send `request` now, under a number of its own."""
         answer: Future[Answer] = asyncio.get_running_loop().create_future()
-        if self._is_gone:
+        if self.is_gone:
             answer.set_result(None)
             return answer
         number = next(self._numbers)
@@ -162,8 +159,14 @@ class KeeperClient:
         """It ends all jobs, tells of each, closes its socket and goes."""
         self._send(Leave())
 
+    def _lose(self) -> None:
+        self.is_gone = True
+        for future in self._asked.values():
+            _answer(future, None)
+        self._asked.clear()
+
     def _send(self, message: Message) -> None:
-        if not self._is_gone:
+        if not self.is_gone:
             self._writer.write(encode(message))
 
     async def _next(self) -> Message | None:

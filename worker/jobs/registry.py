@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from asyncio import CancelledError, TaskGroup
+from asyncio import TaskGroup
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -78,6 +78,8 @@ class Registry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is KeyboardInterrupt:  # asyncio.run cancels us at the first Ctrl-C: it's the second
+            self._hurry()
         # Without the error: a TaskGroup would wrap it, and our user's exceptions are his own.
         await self._lifetime.aclose()
 
@@ -181,7 +183,10 @@ class Registry:
         stack.callback(listening.cancel)
         await end(roster, rest, keeper.epoch)
         if self._connection is None:
-            stack.push_async_callback(self._leave, roster, keeper)
+            stack.push_async_callback(
+                self._kill, keeper
+            )  # after _leave, which may be cut short anywhere
+            stack.push_async_callback(self._leave, keeper)
 
     def _close(self) -> None:
         self._parts = None
@@ -201,14 +206,20 @@ class Registry:
         finally:
             self._gone.set()
 
-    async def _leave(self, roster: Roster, keeper: KeeperClient) -> None:
+    async def _leave(self, keeper: KeeperClient) -> None:
         self._leaving.set()
         keeper.leave()
-        try:
-            await self._gone.wait()
-        except CancelledError:
-            roster.kill_all()
+        await self._gone.wait()
+
+    async def _kill(self, keeper: KeeperClient) -> None:
+        if not keeper.is_gone:
+            self._hurry()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_S):
                     await self._gone.wait()
-            raise
+
+    def _hurry(self) -> None:
+        if self._parts and self._connection is None:
+            roster, keeper = self._parts
+            keeper.leave()  # first, as that is the cause
+            roster.kill_all()
