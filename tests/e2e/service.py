@@ -41,11 +41,11 @@ class Service:
 
     @property
     def server_pid(self) -> int:
-        """Of the keeper's one child that serves."""
+        """Of the one process that has this name in its command line."""
         (pid,) = [
             pid
-            for pid, parent in processes_of(self.folder).items()
-            if parent == self.keeper.pid and b"worker.server" in read(Path(f"/proc/{pid}/cmdline"))
+            for pid in processes_of(self.folder)
+            if b"worker.server" in read(Path(f"/proc/{pid}/cmdline"))
         ]
         return pid
 

@@ -1,5 +1,6 @@
 """The server as the keeper's child. Here it is a relay, so that a test can speak for it."""
 
+import json
 import os
 import signal
 import socket
@@ -69,11 +70,16 @@ def serve(state: Path, tmp_path: Path) -> Iterator[Starter]:
         argv = [sys.executable, "-I", "-S", KEEPER, str(state), "--lock", str(lock)]
         argv += ["--listen", str(listening.fileno())]
         argv += [word for name, value in options.items() for word in (f"--{name}", value)]
-        argv += ["--", sys.executable, "-I", "-c", script, str(listening.fileno())]
+        server = os.memfd_create("server")
+        command = [sys.executable, "-I", "-c", script, str(listening.fileno())]
+        os.write(server, json.dumps(command).encode())
+        argv += ["--server", str(server)]
+        files = [lock, server, listening.fileno()]
         log = tmp_path / "log"
         with log.open("ab") as stderr, listening:
-            process = subprocess.Popen(argv, pass_fds=[lock, listening.fileno()], stderr=stderr)
+            process = subprocess.Popen(argv, pass_fds=files, stderr=stderr)
         os.close(lock)
+        os.close(server)
         started.append(Service(state, process, log))
         return started[-1]
 

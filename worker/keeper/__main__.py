@@ -1,7 +1,8 @@
 """The keeper: parent of every job, and of the server. Started as a folder: `python -I -S FOLDER`.
 
 STATE --lock FD --program FD                                        used by a program (library)
-STATE --lock FD --listen FD,FD [--shutdown-grace S] -- ARGV...      starts ARGV as its server
+STATE --lock FD --listen FD,FD --server FD [--shutdown-grace S]     its server is what FD holds:
+                                                                    a command as a list of JSON
 """
 
 import sys

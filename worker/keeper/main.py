@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
 import resource
 import signal
@@ -31,8 +32,7 @@ HANDLED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def main(words: list[str]) -> int:
     """The exit status. `words` come from our own code and are not checked further."""
-    state, words, argv = Path(words[0]), *_split(words[1:])
-    options = dict(zip(words[::2], words[1::2], strict=True))
+    state, options = Path(words[0]), dict(zip(words[1::2], words[2::2], strict=True))
     _own_descriptors()
     given = _raise_limit(resource.RLIMIT_NOFILE)
     around = Surroundings(os.getpid(), given, _lower_oom_score(), HANDLED)
@@ -48,6 +48,7 @@ def main(words: list[str]) -> int:
         if "--program" in options:
             return _for_program(keeper, int(options["--program"]))
         files = [int(options["--lock"]), *map(int, options["--listen"].split(","))]
+        argv = _command(int(options["--server"]))
         grace_s = float(options.get("--shutdown-grace", SHUTDOWN_GRACE_S))
         return _as_service(keeper, Service(keeper, argv, files, grace_s))
     finally:
@@ -68,9 +69,12 @@ def _own_descriptors() -> None:
                 fcntl.fcntl(int(name), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
 
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    end = words.index("--") if "--" in words else len(words)
-    return words[:end], words[end + 1 :]
+def _command(file: int) -> list[str]:
+    """The server's. In a file, so that whoever looks for the server doesn't find us by it."""
+    with open(file, encoding="ascii") as text:
+        text.seek(0)
+        command: list[str] = json.load(text)
+        return command
 
 
 def _for_program(keeper: Keeper, end: int) -> int:

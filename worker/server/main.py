@@ -8,6 +8,7 @@ line, configuration, certificates, address or state directory; 1 for all else.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -74,13 +75,16 @@ def absolute(name: str) -> Path:
 def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     lock_fd = locked(config)
     sockets = [each.detach() for each in listening(config.listen_address)]
-    for descriptor in (lock_fd, *sockets):
+    listen = ["--listen", ",".join(map(str, sockets))]
+    serve = ["-I", "-m", "worker.server.serve", "--config", str(file), *listen]
+    server = os.memfd_create("server")
+    os.write(server, json.dumps([sys.executable, *serve]).encode())
+    for descriptor in (lock_fd, server, *sockets):
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - os's own
-    listen = ("--listen", ",".join(map(str, sockets)))
-    server = (sys.executable, "-I", "-m", "worker.server.serve", "--config", str(file), *listen)
-    state, grace = str(config.state_directory), str(config.shutdown_grace)
-    options = (state, "--lock", str(lock_fd), *listen, "--shutdown-grace", grace)
-    os.execv(sys.executable, [sys.executable, "-I", "-S", str(KEEPER), *options, "--", *server])  # noqa: S606 - no shell
+    options = ["--lock", str(lock_fd), *listen, "--server", str(server)]
+    options += ["--shutdown-grace", str(config.shutdown_grace)]
+    keeper = [sys.executable, "-I", "-S", str(KEEPER), str(config.state_directory), *options]
+    os.execv(sys.executable, keeper)  # noqa: S606 - no shell
 
 
 def locked(config: ServerConfig) -> int:
