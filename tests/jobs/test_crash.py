@@ -33,6 +33,7 @@ async def main():
 
 asyncio.run(main())
 """
+NAP = f"sleep 98{os.getpid()}"  # of this run of the tests alone
 ROOT = Path(__file__).parents[2]
 
 
@@ -76,7 +77,7 @@ async def failure_of(answer: Awaitable[object]) -> Exception:
 async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Registry) -> None:
     ended = await shell(registry, "echo hello; exit 3")
     status = await ended.wait()
-    job = await shell(registry, "echo ready; exec sleep 98711")
+    job = await shell(registry, f"echo ready; exec {NAP}")
     await wait_for(job, b"ready")
 
     followers = [read(job.output()) for _ in range(4)]
@@ -93,7 +94,7 @@ async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Reg
 
 async def test_after_a_killed_keeper_what_ran_is_lost_and_readable(state: Path) -> None:
     async with Registry(state) as registry:
-        job = await shell(registry, "echo ready; echo e >&2; sleep 98712 & exec sleep 98712")
+        job = await shell(registry, f"echo ready; echo e >&2; {NAP} & exec {NAP}")
         await wait_for(job, b"ready")
         await wait_for(job, b"e\n")
         os.kill(keeper_pid(), signal.SIGKILL)
@@ -112,11 +113,11 @@ async def test_after_a_killed_keeper_what_ran_is_lost_and_readable(state: Path) 
         assert len(await read(registry.output(job.id))) == 8
         assert await registry.wait(job.id) == status
         await registry.stop(job.id)
-    assert processes("sleep 98712") == []
+    assert processes(NAP) == []
 
 
 async def test_a_killed_program_leaves_ended_jobs_and_the_next_one_knows(state: Path) -> None:
-    with program(state, "echo ready; exec sleep 98713") as (process, job_id):
+    with program(state, f"echo ready; exec {NAP}") as (process, job_id):
         process.kill()
         process.wait()
         async with Registry(state) as registry:  # waits for the keeper that still ends the job
@@ -124,22 +125,22 @@ async def test_a_killed_program_leaves_ended_jobs_and_the_next_one_knows(state: 
             assert await read(registry.output(job_id)) == b"ready\n"
     assert (state / "jobs" / str(job_id) / "ended").exists()
     assert (status.state, status.cause) == (JobState.STOPPED, Cause.SHUTDOWN)
-    assert processes("sleep 98713") == []
+    assert processes(NAP) == []
 
 
 async def test_what_ignores_term_outlives_its_program_only_by_its_grace(state: Path) -> None:
-    script = 'trap "" TERM; echo ready; while :; do sleep 98714; done'
+    script = f'trap "" TERM; echo ready; while :; do {NAP}; done'
     with program(state, script, grace_period=0.3) as (process, job_id):
         process.kill()
         process.wait()
         async with Registry(state) as registry:
             status = await registry.status(job_id)
     assert (status.state, status.signal) == (JobState.STOPPED, "SIGKILL")
-    assert processes("sleep 98714") == []
+    assert processes(NAP) == []
 
 
 async def test_ctrl_c_ends_the_jobs_in_order(state: Path) -> None:
-    with program(state, "echo ready; exec sleep 98715") as (process, job_id):
+    with program(state, f"echo ready; exec {NAP}") as (process, job_id):
         process.send_signal(signal.SIGINT)
         assert process.wait() != 0
     async with Registry(state) as registry:

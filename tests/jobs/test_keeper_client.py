@@ -8,15 +8,18 @@ import socket
 import sqlite3
 from asyncio import StreamReader, StreamWriter, TaskGroup
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
 import pytest
 
-from tests.jobs.folders import write_ended, write_output
+from tests.jobs.folders import request_of, write_ended, write_output
 from worker import Job, Registry
 from worker.errors import JobError, JobNotFound, KeeperLost, SetupError, Unavailable
+from worker.jobs.clock import utc
+from worker.jobs.store import Row, Store
 from worker.keeper.messages import (
     LENGTHS,
     PROTOCOL,
@@ -27,6 +30,7 @@ from worker.keeper.messages import (
     Hello,
     Leave,
     List,
+    Listed,
     ListEnd,
     Message,
     Refusal,
@@ -66,10 +70,10 @@ class Peer:
         frames = (each if isinstance(each, bytes) else encode(each) for each in messages)
         self._writer.write(b"".join(frames))
 
-    async def accept(self) -> None:
+    async def accept(self, *listed: Listed) -> None:
         await self.expect(Hello)
         await self.expect(List)
-        self.send(Hello(PROTOCOL, "epoch"), ListEnd())
+        self.send(Hello(PROTOCOL, "epoch"), *listed, ListEnd())
 
     async def run(self) -> None:
         """Let the next job be started."""
@@ -122,6 +126,35 @@ async def registry(state: Path, ends: tuple[Peer, socket.socket]) -> AsyncIterat
         registry = await Registry(state, keeper=ours).__aenter__()
     yield registry
     await registry.__aexit__(None, None, None)
+
+
+async def test_the_jobs_of_the_list_are_followed_and_those_it_never_got_are_started(
+    state: Path, ends: tuple[Peer, socket.socket]
+) -> None:
+    peer, ours = ends
+    running, starting, unasked = (request_of(UUID(int=number)) for number in range(3))
+    store = Store(state / "jobs.db")
+    for request in (running, starting, unasked):
+        store.add(Row.of(request, "epoch"))
+    store.close()
+    for request in (running, starting):
+        write_output(state / "jobs" / request.job, b"abc", [])
+
+    async def serve() -> list[str]:
+        await peer.accept(Listed(running.job, 3, 17), Listed(starting.job, 0, None))
+        spawns = [await peer.expect(Spawn), await peer.expect(Spawn)]
+        peer.send(*(Done(spawn.ask) for spawn in spawns))
+        return [spawn.job for spawn in spawns]
+
+    async with TaskGroup() as group:
+        served = group.create_task(serve())
+        async with Registry(state, keeper=ours) as registry:
+            status = await registry.status(UUID(running.job))
+            for request in (running, starting):
+                async with aclosing(registry.output(UUID(request.job))) as chunks:
+                    assert (await anext(chunks)).data == b"abc"
+    assert served.result() == [starting.job, unasked.job]
+    assert (status.state, status.started_at) == (JobState.RUNNING, utc(17))
 
 
 def too_long() -> bytes:
