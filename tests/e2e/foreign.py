@@ -13,6 +13,9 @@ import grpc
 
 from tests.e2e.service import Service
 
+# As soon as it can: tests would wait for a second each time.
+RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+
 
 @dataclass(frozen=True)
 class Stubs:
@@ -52,7 +55,9 @@ def credentials(service: Service, name: str | None) -> grpc.ChannelCredentials:
 class Foreign:
     def __init__(self, service: Service, stubs: Stubs, name: str | None) -> None:
         self.messages = stubs.messages
-        self.channel = grpc.aio.secure_channel(service.address, credentials(service, name))
+        self.channel = grpc.aio.secure_channel(
+            service.address, credentials(service, name), RECONNECT
+        )
         self.stub = stubs.services.WorkerServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
@@ -90,3 +95,13 @@ class Foreign:
 
     async def output(self, job_id: bytes) -> bytes:
         return b"".join([chunk async for chunk in self.chunks(job_id)])
+
+    async def whole_output(self, job_id: bytes) -> bytes:
+        """Asked for again from its start, where the connection broke."""
+        while True:
+            try:
+                return await self.output(job_id)
+            except grpc.aio.AioRpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+                await self.wait_ready()

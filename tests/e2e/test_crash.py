@@ -11,16 +11,7 @@ import pytest
 from tests.e2e.foreign import Foreign, Stubs
 from tests.e2e.service import PATIENCE_S, Service, serving
 
-
-async def persistent(client: Foreign, job: bytes) -> bytes:
-    """All output, asked for again from the start where it broke off."""
-    while True:
-        try:
-            return await client.output(job)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.UNAVAILABLE:
-                raise
-            await client.wait_ready()
+pytestmark = pytest.mark.every_python
 
 
 async def test_kill_9_of_the_server_loses_nothing(
@@ -35,7 +26,7 @@ async def test_kill_9_of_the_server_loses_nothing(
         await asyncio.to_thread(server.kill_server)
         await client.wait_ready()
         assert (await client.query(job)).JobStatus == client.messages.RUNNING
-        watchers = [asyncio.create_task(persistent(client, job)) for _ in range(8)]
+        watchers = [asyncio.create_task(client.whole_output(job)) for _ in range(8)]
         await asyncio.to_thread(fifo.write_text, "\n")
         await asyncio.to_thread(server.kill_server)
         outputs = await asyncio.gather(*watchers)
@@ -43,7 +34,7 @@ async def test_kill_9_of_the_server_loses_nothing(
         status = await client.query(job)
         assert (status.JobStatus, status.exitCode) == (client.messages.EXITED, 7)
         await client.stop(other)
-        await persistent(client, other)
+        await client.whole_output(other)
         status = await client.query(other)
         assert (status.JobStatus, status.exitCode) == (client.messages.STOPPED, 143)
 

@@ -12,6 +12,8 @@ from tests.server.raw import SERVICE, Raw, client_tls, head, message
 from worker.server import door
 from worker.server.connection import Connection
 
+pytestmark = pytest.mark.every_python
+
 UNAVAILABLE = Status.UNAVAILABLE.value
 
 
