@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do python$$v -c "" 2>/dev/null && echo python$$v && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types gencheck pythons bench gentestcert proto clean
+.PHONY: help demo test check format lint types gencheck pythons foreign bench gentestcert proto clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ gencheck: .venv/ready ## is gen/ what proto/ says?
 pythons: .venv/ready ## a marked subset of the tests on each newer Python that is found
 	@.ci/pythons
 
+foreign: .venv/ready ## clients in Go, Node and Python: install what they need, test with them
+	@.ci/foreign
+	$(BIN)/pytest tests/e2e/test_every_language.py
+
 bench: .venv/ready ## ratios against a peer, measured in the same run
 	$(BIN)/python -m tests.bench
 
@@ -51,5 +55,5 @@ proto: .venv/ready ## generate gen/ from proto/
 		--python_betterproto_out=gen proto/workerservice.proto
 
 clean: ## remove all that the other targets made
-	rm -rf .venv .gencheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info certs/test
+	rm -rf .venv .gencheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info certs/test tests/e2e/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
