@@ -23,6 +23,7 @@ from worker.keeper.messages import (
     Kind,
     Leave,
     List,
+    Listed,
     ListEnd,
     Message,
     Refused,
@@ -72,6 +73,10 @@ class Driver:
         while data := self.end.recv(65536):
             self._seen += [message for message, _ in self._frames.feed(data)]
         return self._seen
+
+    def has_listed(self, job: str) -> bool:
+        """In the last list that came."""
+        return any(isinstance(seen, Listed) and seen.job == job for seen in self._seen)
 
     def request(self, *command: str, **changes: Any) -> Spawn:
         self.asks += 1

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.every_python
 
 RELAY = """
 import select, socket, sys
+if sys.argv[-1] == "--check":
+    sys.exit(0)
 keeper = socket.socket(fileno=int(sys.argv[-1]))
 test = socket.socket(fileno=int(sys.argv[1])).accept()[0]
 while True:
@@ -71,12 +73,14 @@ def serve(state: Path, tmp_path: Path) -> Iterator[Starter]:
         argv += ["--listen", str(listening.fileno())]
         argv += [word for name, value in options.items() for word in (f"--{name}", value)]
         server = os.memfd_create("server")
-        command = [sys.executable, "-I", "-c", script, str(listening.fileno())]
-        os.write(server, json.dumps(command).encode())
+        program = tmp_path / "server.py"
+        program.write_text(script)
+        words = [sys.executable, "-I", str(program), str(listening.fileno())]
+        os.write(server, json.dumps(words).encode())
         argv += ["--server", str(server)]
-        files = [lock, server, listening.fileno()]
         log = tmp_path / "log"
         with log.open("ab") as stderr, listening:
+            files = [lock, listening.fileno(), server]
             process = subprocess.Popen(argv, pass_fds=files, stderr=stderr)
         os.close(lock)
         os.close(server)
@@ -161,6 +165,60 @@ def test_a_second_sigterm_hurries(serve: Starter) -> None:
     driver.wait_closed()
     assert service.process.wait(PATIENCE_S) == 0
     driver.end.close()
+
+
+def test_sighup_replaces_server_and_keeper_and_no_job_notices(serve: Starter) -> None:
+    service = serve()
+    driver = ready(service)
+    go = service.state / "go"
+    os.mkfifo(go)
+    counting = driver.spawn("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done")
+    waiting = driver.spawn("sh", "-c", f"trap 'echo hup' HUP; echo up; read x < {go}; exit 6")
+    ending = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98723; done")
+    driver.wait_output(waiting, b"up\n")
+    driver.wait_output(ending, b"up\n")
+    driver.stop(ending, 3600)
+    for _ in range(3):
+        before = service.server()
+        service.process.send_signal(signal.SIGHUP)
+        driver.wait(Leave)
+        driver.wait_closed()
+        driver.end.close()
+        driver = ready(service)
+        assert service.server() != before
+    listed = {job for job in (counting, waiting, ending) if driver.has_listed(job)}
+    assert {waiting, ending} <= listed
+    go.write_text("\n")
+    assert driver.ended(waiting)["code"] == 6
+    assert driver.file(waiting, "output") == b"up\n"
+    driver.stop(ending, 0)
+    ended = driver.ended(ending)
+    assert (ended["signal"], ended["stopped_by"]) == (9, "the test")
+    if counting in listed:
+        driver.wait(Ended, job=counting)
+    assert driver.file(counting, "output").split() == [b"%d" % n for n in range(1, 20001)]
+    driver.end.close()
+
+
+REFUSING = RELAY.replace("sys.exit(0)", "sys.exit('not good')", 1)
+
+
+def test_sighup_replaces_nothing_if_the_check_fails(serve: Starter) -> None:
+    service = serve(REFUSING)
+    driver = ready(service)
+    before = service.server()
+    service.process.send_signal(signal.SIGHUP)
+    wait_log(service, "nothing was replaced")
+    assert service.server() == before
+    assert driver.ended(driver.spawn("true"))["code"] == 0
+    driver.end.close()
+
+
+def wait_log(service: Service, text: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while text not in service.log.read_text():
+        assert time.monotonic() < deadline, service.log.read_text()
+        os.sched_yield()
 
 
 def test_jobs_inherit_neither_sockets_nor_the_lock(serve: Starter) -> None:

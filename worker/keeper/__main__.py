@@ -1,9 +1,4 @@
-"""The keeper: parent of every job, and of the server. Started as a folder: `python -I -S FOLDER`.
-
-STATE --lock FD --program FD                                        used by a program (library)
-STATE --lock FD --listen FD,FD --server FD [--shutdown-grace S]     its server is what FD holds:
-                                                                    a command as a list of JSON
-"""
+"""The keeper: parent of every job, and of the server. Started as `python -I -S FOLDER`."""
 
 import sys
 from pathlib import Path

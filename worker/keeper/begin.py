@@ -12,7 +12,7 @@ from worker.keeper.cgroup import Cgroup
 from worker.keeper.child import Program
 from worker.keeper.messages import Kind, Spawn
 from worker.keeper.output import pipe
-from worker.keeper.record import Record
+from worker.keeper.record import Record, remove
 from worker.keeper.spawn import Child, Spawner, program_of
 from worker.keeper.tree import CgroupTree, SessionTree
 
@@ -42,8 +42,8 @@ def begin(request: Spawn, place: Place) -> Begun:
     streams = [Kind.RUN_MERGED] if request.merged else [Kind.RUN_STDOUT, Kind.RUN_STDERR]
     program = program_of(request)
     with contextlib.ExitStack() as undo, contextlib.ExitStack() as given:
-        record = Record(place.folder / request.job, request)
-        undo.callback(record.remove)
+        record = Record.claimed(place.folder / request.job, request)
+        undo.callback(remove, record.folder)
         undo.callback(record.close)
         pipes, writing = {}, []
         for stream in streams:

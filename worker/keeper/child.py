@@ -73,7 +73,7 @@ class Surroundings:
 
     keeper: int  # its pid
     nofile: tuple[int, int]  # what it was given itself, before it raised its own
-    oom_score: bytes | None  # None: as the keeper's
+    oom_score: str | None  # None: as the keeper's
     handled: tuple[int, ...]  # signals to be reset by hand, as fork keeps our handlers
 
 
@@ -111,7 +111,7 @@ def _prepare(around: Surroundings, streams: tuple[int, int, int], entering: byte
     for number in (*_IGNORED, *around.handled):
         signal.signal(number, signal.SIG_DFL)
     if around.oom_score is not None:
-        _write(b"/proc/self/oom_score_adj", around.oom_score)
+        _write(b"/proc/self/oom_score_adj", around.oom_score.encode())
     os.umask(UMASK)
     resource.setrlimit(resource.RLIMIT_NOFILE, around.nofile)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

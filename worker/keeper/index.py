@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from worker.keeper.facts import Extent, Gap
 from worker.keeper.messages import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
 
 BLOCK: Final = 4096
@@ -23,15 +24,18 @@ GAP_OF: Final = {
 
 
 class Index:
-    """Of `fd`, an empty file. The constructor and `run` raise OSError on a full disk."""
+    """Of `fd`; begun here unless `extent` tells that it was. Both this and `run` raise OSError."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, extent: Extent | None = None) -> None:
+        self.extent = extent or Extent()
         self._fd = fd
-        self._reserved = 0
-        self.size = 0
-        self._gaps: dict[Kind, tuple[int, int, int]] = {}  # position, offset, bytes
-        self._reserve()
-        self._append(Kind.HEADER, FILE_VERSION, INDEX_MAGIC)
+        if not extent:
+            self._reserve()
+            self._append(Kind.HEADER, FILE_VERSION, INDEX_MAGIC)
+
+    @property
+    def size(self) -> int:
+        return self.extent.size
 
     def run(self, kind: Kind, offset: int, now_us: int) -> None:
         """The bytes from `offset` on are of this stream."""
@@ -40,12 +44,14 @@ class Index:
 
     def gap(self, run: Kind, offset: int, missing: int) -> None:
         """`missing` more bytes of that stream are not there, just before `offset`."""
-        position, at, before = self._gaps.get(run, (self.size, -1, 0))
-        if at != offset:
-            position, before = self.size, 0
-            self.size += RECORD.size
-        self._gaps[run] = position, offset, before + missing
-        self._write(position, GAP_OF[run], offset, before + missing)
+        last = self.extent.gaps.get(run)
+        if last and last.offset == offset:
+            gap = Gap(last.position, offset, last.missing + missing)
+        else:
+            gap = Gap(self.size, offset, missing)
+            self.extent.size += RECORD.size
+        self.extent.gaps[run] = gap
+        self._write(gap.position, GAP_OF[run], offset, gap.missing)
 
     def exit(self, offset: int, value: int) -> None:
         self._append(Kind.EXIT, offset, value)
@@ -55,13 +61,13 @@ class Index:
         os.ftruncate(self._fd, self.size)
 
     def _reserve(self) -> None:
-        if self._reserved < self.size + RECORD.size + AHEAD:
-            os.posix_fallocate(self._fd, self._reserved, BLOCK)
-            self._reserved += BLOCK
+        if self.extent.reserved < self.size + RECORD.size + AHEAD:
+            os.posix_fallocate(self._fd, self.extent.reserved, BLOCK)
+            self.extent.reserved += BLOCK
 
     def _append(self, kind: Kind, offset: int, value: int) -> None:
         self._write(self.size, kind, offset, value)
-        self.size += RECORD.size
+        self.extent.size += RECORD.size
 
     def _write(self, position: int, kind: Kind, offset: int, value: int) -> None:
         os.pwrite(self._fd, RECORD.pack(kind << OFFSET_BITS | offset, value), position)

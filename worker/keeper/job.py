@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
 from worker.keeper.begin import Begun
-from worker.keeper.child import Failure
-from worker.keeper.leader import Exit, Leader, now_us
+from worker.keeper.facts import Counts, Facts, Stopped
+from worker.keeper.leader import Leader, now_us
 from worker.keeper.life import GOING, Phase, Seen, after
 from worker.keeper.log import say
-from worker.keeper.loop import URGENT, Loop, Timer
-from worker.keeper.messages import (
-    Done,
-    Ended,
-    EndRecord,
-    Grown,
-    Kind,
-    Message,
-    Refused,
-    Running,
-)
+from worker.keeper.loop import URGENT, Callback, Loop, Timer
+from worker.keeper.messages import Done, Ended, Grown, Message, Refused, Running
 from worker.keeper.output import Output
 from worker.keeper.pumps import Pumps
+from worker.keeper.record import end_record, remove
 from worker.keeper.refusal import refusal_of
 from worker.keeper.streams import Streams
 from worker.keeper.tree import CgroupTree, terminate
@@ -45,33 +36,21 @@ class House(Protocol):
     def forget(self, job: Job) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """By whom and why: the first that was recorded is the one that is named."""
-
-    by: str | None
-    cause: str
-
-
 class Job:
-    def __init__(self, house: House, begun: Begun) -> None:
+    """`facts` and `counts` are given for a job that was begun before the keeper's re-exec."""
+
+    def __init__(
+        self, house: House, begun: Begun, facts: Facts | None = None, counts: Counts | None = None
+    ) -> None:
         request, record = begun.request, begun.record
         self.id = request.job
-        self.started_us: int | None = None
+        self.begun = begun
+        self.facts = facts or Facts(request.grace_s)
         self.leader = Leader(begun.child, house.loop)
-        self.streams = Streams(
-            begun.pipes,
-            Output(record.output, record.index, request.output_cap),
-            house.pumps,
-            lambda size: house.tell(Grown(self.id, size)),
-        )
-        self._house, self._begun = house, begun
-        self._asks = [request.ask]
-        self._phase = Phase.STARTING
-        self._failure: Failure | None = None
-        self._exit: Exit | None = None
-        self._stopped: Stopped | None = None
-        self._grace_s = request.grace_s
+        output = Output(record.output, record.index, request.output_cap, counts)
+        self.streams = Streams(begun.pipes, output, house.pumps, self._tell_grown)
+        self._house = house
+        self._asks = [] if facts else [request.ask]
         self._timer: Timer | None = None
         self._faults = 0
         self.leader.watch(self._on_report, self._on_exit, self)
@@ -79,26 +58,35 @@ class Job:
         if isinstance(begun.tree, CgroupTree):
             house.loop.watch(begun.tree.events, self.look_at_tree, self, URGENT)
 
+    def resume(self) -> None:
+        """After a re-exec: what may have happened meanwhile is looked at, timers go on."""
+        if self.facts.phase is Phase.ENDING and self.facts.due is not None:
+            self._call_at(self.facts.due, partial(self._see, Seen.GRACE_OVER))
+        elif self.facts.phase is Phase.KILLING:
+            self._kill_again()
+        if self.facts.phase in GOING:
+            self.look_at_tree()
+
     def ask_again(self, ask: int) -> None:
         """The same Spawn once more: it is answered with the first."""
-        if self.leader.is_reported and not self._failure:
+        if self.leader.is_reported and not self.facts.failure:
             self._house.tell(Done(ask))
         else:
             self._asks.append(ask)
 
     def stop(self, stopped: Stopped, grace_s: float | None) -> None:
         """A second one may only shorten the grace period."""
-        if self._exit is None and self._stopped is None:
-            self._stopped = stopped
-            self._grace_s = self._begun.request.grace_s if grace_s is None else grace_s
+        if self.facts.exit is None and self.facts.stopped is None:
+            self.facts.stopped = stopped
+            self.facts.grace_s = self.begun.request.grace_s if grace_s is None else grace_s
         self._see(Seen.STOP_ASKED)
-        if self._phase is Phase.ENDING and grace_s is not None:
+        if self.facts.phase is Phase.ENDING and grace_s is not None:
             self._kill_within(grace_s)
 
     def look_at_tree(self) -> None:
         """After any sign that one of its processes may be gone."""
         # Reading comes first: it is what makes the kernel tell of the next change.
-        if self._begun.tree.is_empty() and self._exit:
+        if self.begun.tree.is_empty() and self.facts.exit:
             self._see(Seen.TREE_EMPTY)
 
     def give_up(self) -> None:
@@ -106,12 +94,12 @@ class Job:
         self._house.loop.call_in(0 if self._faults == 1 else AGAIN_S, self._abandon, self)
 
     def _on_report(self) -> None:
-        self._failure = self.leader.report()
-        if self._failure:
+        self.facts.failure = self.leader.report()
+        if self.facts.failure:
             self._see(Seen.EXEC_FAILED)
             return
-        self.started_us = now_us()
-        self._house.tell(Running(self.id, self.started_us))
+        self.facts.started_us = now_us()
+        self._house.tell(Running(self.id, self.facts.started_us))
         for ask in self._asks:
             self._house.tell(Done(ask))
         self._see(Seen.EXECUTED)
@@ -121,47 +109,52 @@ class Job:
         if seen:
             if not self.leader.is_reported:
                 self._on_report()
-            self._exit = seen
-            self._begun.record.index.exit(self.streams.output.size, seen.value)
+            self.facts.exit = seen
+            self.begun.record.index.exit(self.streams.output.size, seen.value)
             self._see(Seen.LEADER_EXITED)
-            if self._phase in GOING:
+            if self.facts.phase in GOING:
                 self.look_at_tree()
+
+    def _tell_grown(self, size: int) -> None:
+        self._house.tell(Grown(self.id, size))
 
     def _see(self, seen: Seen) -> None:
         follows: Seen | None = seen
         while follows:
-            phase = after(self._phase, follows)
-            if phase is self._phase:
+            phase = after(self.facts.phase, follows)
+            if phase is self.facts.phase:
                 return
-            self._phase = phase
+            self.facts.phase = phase
             follows = ENTER[phase](self)
 
     def _end(self) -> Seen | None:
-        if self._exit and self._begun.tree.is_empty():
+        if self.facts.exit and self.begun.tree.is_empty():
             return Seen.TREE_EMPTY
-        if self._grace_s <= 0:
+        if self.facts.grace_s <= 0:
             return Seen.GRACE_OVER
-        terminate(self._begun.tree)
-        self._kill_within(self._grace_s)
+        terminate(self.begun.tree)
+        self._kill_within(self.facts.grace_s)
         return None
 
     def _kill_within(self, seconds: float) -> None:
-        if not self._timer or self._timer.when > time.monotonic() + seconds:
-            self._call_in(seconds, partial(self._see, Seen.GRACE_OVER))
+        due = time.monotonic() + seconds
+        if self.facts.due is None or self.facts.due > due:
+            self._call_at(due, partial(self._see, Seen.GRACE_OVER))
 
     def _kill(self) -> None:
-        self._begun.tree.kill()
+        self.begun.tree.kill()
         # Again, for what was born meanwhile outside a cgroup, or hangs in the kernel.
-        self._call_in(AGAIN_S, self._kill_again)
+        self._call_at(time.monotonic() + AGAIN_S, self._kill_again)
 
     def _kill_again(self) -> None:
         self.look_at_tree()
-        if self._phase is Phase.KILLING:
+        if self.facts.phase is Phase.KILLING:
             self._kill()
 
-    def _call_in(self, seconds: float, callback: Callable[[], None]) -> None:
+    def _call_at(self, due: float, callback: Callback) -> None:
         self._cancel_timer()
-        self._timer = self._house.loop.call_in(seconds, callback, self)
+        self.facts.due = due
+        self._timer = self._house.loop.call_in(due - time.monotonic(), callback, self)
 
     def _cancel_timer(self) -> None:
         if self._timer:
@@ -174,7 +167,7 @@ class Job:
         return Seen.OUTPUT_COMPLETE
 
     def _close(self) -> None:
-        self._begun.record.end(self._end_record())
+        self.begun.record.end(end_record(self.facts, self.streams.output.counts, now_us()))
         self._leave_tree()
         self._house.tell(Ended(self.id))
         self._house.forget(self)
@@ -182,17 +175,17 @@ class Job:
     def _undone(self) -> None:
         self.leader.reap()
         self.streams.close()
-        self._begun.record.close()
-        self._begun.record.remove()
+        self.begun.record.close()
+        remove(self.begun.record.folder)
         self._leave_tree()
-        if self._failure:
-            refusal, text = refusal_of(self._begun.request, self._begun.program, self._failure)
+        if self.facts.failure:
+            refusal, text = refusal_of(self.begun.request, self.begun.program, self.facts.failure)
             for ask in self._asks:
                 self._house.tell(Refused(ask, refusal, text))
         self._house.forget(self)
 
     def _leave_tree(self) -> None:
-        tree = self._begun.tree
+        tree = self.begun.tree
         if isinstance(tree, CgroupTree):
             self._house.loop.forget(tree.events)
             try:
@@ -204,40 +197,22 @@ class Job:
         """After a fault: no process stays, and without its `ended` the job is LOST."""
         self._cancel_timer()
         self.streams.close()
-        self._begun.tree.kill()
-        self._exit = self._exit or self.leader.exit()
-        if self._faults >= MOST_FAULTS or (self._exit and self._begun.tree.is_empty()):
-            self.leader.close()
-            self._begun.record.close()
-            self._leave_tree()
-            self._house.tell(Ended(self.id))
-            self._house.forget(self)
-        else:
-            self._house.loop.call_in(AGAIN_S, self._abandon, self)
-
-    def _end_record(self) -> EndRecord:
-        seen = self._exit or Exit(None, None, now_us())
-        stopped = self._stopped or Stopped(None, "own exit")
-        output = self.streams.output
-        return EndRecord(
-            code=seen.code,
-            signal=seen.signal,
-            cause=stopped.cause,
-            stopped_by=stopped.by,
-            reason="",
-            started_us=self.started_us or seen.at_us,
-            leader_exited_us=seen.at_us,
-            ended_us=max(now_us(), seen.at_us),
-            stdout=output.sizes[Kind.RUN_STDOUT],
-            stderr=output.sizes[Kind.RUN_STDERR],
-            merged=output.sizes[Kind.RUN_MERGED],
-            dropped=output.dropped,
-        )
+        if self._faults < MOST_FAULTS:
+            self.begun.tree.kill()
+            self.facts.exit = self.facts.exit or self.leader.exit()
+            if not (self.facts.exit and self.begun.tree.is_empty()):
+                self._house.loop.call_in(AGAIN_S, self._abandon, self)
+                return
+        self.leader.close()
+        self.begun.record.close()
+        self._leave_tree()
+        self._house.tell(Ended(self.id))
+        self._house.forget(self)
 
 
 # What is done on entering a phase; it returns what is seen at once.
 ENTER: Final[Mapping[Phase, Callable[[Job], Seen | None]]] = {
-    Phase.UNDOING: lambda job: job._cancel_timer(),  # noqa: SLF001 - the table is the class's
+    Phase.UNDOING: Job._cancel_timer,  # noqa: SLF001 - the table is the class's
     Phase.RUNNING: lambda _: None,
     Phase.ENDING: Job._end,  # noqa: SLF001
     Phase.KILLING: Job._kill,  # noqa: SLF001

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from worker.keeper.begin import begin
-from worker.keeper.job import Job, Stopped
+from worker.keeper.facts import Stopped
+from worker.keeper.job import Job
 from worker.keeper.log import report
 from worker.keeper.loop import Loop, guarded
 from worker.keeper.messages import (
@@ -55,7 +56,7 @@ class Keeper:
         self.pumps = Pumps(loop)
         self.jobs: dict[str, Job] = {}
         self.user: User | None = None
-        self.child: int | None = None  # the server's pid
+        self.children: set[int] = set()  # other than jobs: the server, checks
         self.epoch = _epoch()
         self._is_leaving = False
         self._is_listening = False
@@ -96,7 +97,7 @@ class Keeper:
 
     def reap_strangers(self) -> None:
         """After SIGCHLD. Orphans of the jobs come to us, a subreaper; leaders are not theirs."""
-        own = {job.leader.pid for job in self.jobs.values()} | {self.child}
+        own = {job.leader.pid for job in self.jobs.values()} | self.children
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
         for pid in set(map(int, children.split())) - own:
             try:
@@ -120,7 +121,7 @@ class Keeper:
     def _list(self, _: List) -> None:
         self._is_listening = True
         for job in self.jobs.values():
-            self.tell(Listed(job.id, job.streams.output.size, job.started_us))
+            self.tell(Listed(job.id, job.streams.output.size, job.facts.started_us))
         self.tell(ListEnd())
 
     def _spawn(self, request: Spawn) -> None:

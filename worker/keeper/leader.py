@@ -4,77 +4,71 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 
 from worker.keeper.child import Failure
+from worker.keeper.facts import Exit
 from worker.keeper.loop import Callback, Loop, Owner
-from worker.keeper.messages import SIGNALED
 from worker.keeper.spawn import Child
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """`code` or `signal`, never both."""
-
-    code: int | None
-    signal: int | None
-    at_us: int
-
-    @property
-    def value(self) -> int:
-        """As the index records it."""
-        return self.code if self.code is not None else SIGNALED | (self.signal or 0)
 
 
 class Leader:
     """Owns the child's descriptors."""
 
     def __init__(self, child: Child, loop: Loop) -> None:
-        self.pid = child.pid
-        self.is_reported = False
+        self.pid, self._pidfd, self._report = child.pid, child.pidfd, child.report
         self._is_closed = False
-        self._child = child
         self._loop = loop
 
     def watch(self, on_report: Callback, on_exit: Callback, owner: Owner) -> None:
-        self._loop.watch(self._child.report, on_report, owner)
-        self._loop.watch(self._child.pidfd, on_exit, owner)
+        if self._report is not None:
+            self._loop.watch(self._report, on_report, owner)
+        self._loop.watch(self._pidfd, on_exit, owner)
+
+    @property
+    def is_reported(self) -> bool:
+        return self._report is None
+
+    @property
+    def pending_report(self) -> int | None:
+        """The pipe that tells of execve, until it has told."""
+        return self._report
 
     def report(self) -> Failure | None:
         """Once: why execve failed, or None if it succeeded (or the child was killed before)."""
+        pipe, self._report = self._report, None
+        if pipe is None:
+            return None
         try:
-            report = os.read(self._child.report, 64)
+            report = os.read(pipe, 64)
         except BlockingIOError:
             report = b""
-        self.is_reported = True
-        self._loop.forget(self._child.report)
-        os.close(self._child.report)
+        self._loop.forget(pipe)
+        os.close(pipe)
         return Failure.unpacked(report) if report else None
 
     def exit(self) -> Exit | None:
         """None while it lives. It stays a zombie until `reap`."""
         # WNOWAIT keeps the zombie: while it holds the pid, no signal of ours can hit a stranger.
         how = os.WEXITED | os.WNOWAIT | os.WNOHANG
-        seen = os.waitid(os.P_PIDFD, self._child.pidfd, how)
+        seen = os.waitid(os.P_PIDFD, self._pidfd, how)
         if seen is None:
             return None
-        self._loop.forget(self._child.pidfd)
+        self._loop.forget(self._pidfd)
         if seen.si_code == os.CLD_EXITED:
             return Exit(seen.si_status, None, now_us())
         return Exit(None, seen.si_status, now_us())
 
     def reap(self) -> None:
-        os.waitid(os.P_PIDFD, self._child.pidfd, os.WEXITED)
+        os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         self.close()
 
     def close(self) -> None:
         """Closing twice is no error."""
         if not self._is_closed:
             self._is_closed = True
-            self._loop.forget(self._child.pidfd)
-            os.close(self._child.pidfd)
-            if not self.is_reported:
-                self.report()
+            self._loop.forget(self._pidfd)
+            os.close(self._pidfd)
+            self.report()
 
 
 def now_us() -> int:

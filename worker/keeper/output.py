@@ -15,6 +15,7 @@ import termios
 import time
 from typing import Final
 
+from worker.keeper.facts import Counts
 from worker.keeper.index import AHEAD, Index
 from worker.keeper.log import say
 from worker.keeper.messages import Kind
@@ -38,7 +39,8 @@ def pipe() -> tuple[int, int]:
 class Output:
     """The bytes of all streams, in the order in which they were taken out of the pipes."""
 
-    def __init__(self, fd: int, index: Index, cap: int) -> None:
+    def __init__(self, fd: int, index: Index, cap: int, counts: Counts | None = None) -> None:
+        self.counts = counts or Counts()
         self._fd = fd
         self._index = index
         self._cap = cap
@@ -46,9 +48,10 @@ class Output:
         self._stamped_us = 0
         self._retry_at = 0.0
         self._can_splice = True
-        self.size = 0
-        self.sizes = dict.fromkeys((Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.RUN_MERGED), 0)
-        self.dropped = 0
+
+    @property
+    def size(self) -> int:
+        return self.counts.size
 
     def take(self, pipe: int, stream: Kind) -> None:
         """Move what one turn may, from a pipe that holds something."""
@@ -66,8 +69,8 @@ class Output:
     def drain(self, pipe: int, stream: Kind) -> None:
         """Take what is in the pipe now, and no more: a stranger may hold it and write on."""
         left = _COUNT.unpack(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_COUNT.size)))[0]
-        end = self.size + self.dropped + left
-        while self.size + self.dropped < end:
+        end = self.size + self.counts.dropped + left
+        while self.size + self.counts.dropped < end:
             self.take(pipe, stream)
 
     def _room(self) -> int:
@@ -108,10 +111,10 @@ class Output:
             self._lose(stream, len(data) - kept)
 
     def _grow(self, stream: Kind, count: int) -> None:
-        self.size += count
-        self.sizes[stream] += count
+        self.counts.size += count
+        self.counts.sizes[stream] += count
 
     def _lose(self, stream: Kind, count: int) -> None:
         self._index.gap(stream, self.size, count)
-        self.dropped += count
+        self.counts.dropped += count
         self._stream = None  # the next byte that is kept begins a run

@@ -7,42 +7,56 @@ and by a rename, into space that was taken at the start, so that a full disk can
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
+from worker.keeper.facts import Counts, Exit, Extent, Facts, Stopped
 from worker.keeper.index import Index
-from worker.keeper.messages import FILE_VERSION, EndRecord, Spawn, to_json
+from worker.keeper.messages import FILE_VERSION, EndRecord, Kind, Spawn, checked, to_json
 
 ENDED_SIZE: Final = 4096
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Record:
-    """Claims `folder` by mkdir. Raises FileExistsError if it is claimed, OSError without room."""
+    """Of `folder`, whose files are made unless `extent` tells of its index. Raises OSError."""
 
-    def __init__(self, folder: Path, request: Spawn) -> None:
+    def __init__(self, folder: Path, extent: Extent | None = None) -> None:
         self.folder = folder
+        how = os.O_RDWR | os.O_CLOEXEC if extent else _NEW
+        with contextlib.ExitStack() as files:
+            self.output = os.open(folder / "output", how, 0o600)
+            files.callback(os.close, self.output)
+            index = os.open(folder / "index", how, 0o600)
+            files.callback(os.close, index)
+            self.index = Index(index, extent)
+            files.callback(self.index.trim)
+            self._files = files.pop_all()
+
+    @classmethod
+    def claimed(cls, folder: Path, request: Spawn) -> Self:
+        """Claims it by mkdir. Raises FileExistsError if it is claimed, OSError without room."""
         folder.mkdir(mode=0o700)
         with contextlib.ExitStack() as undo:
-            undo.callback(self.remove)
-            self._files = undo.enter_context(contextlib.ExitStack())
+            undo.callback(remove, folder)
             _fill(folder / "request", versioned(request))
             _fill(folder / "ended.part", b" " * ENDED_SIZE)
-            self.output = os.open(folder / "output", _NEW, 0o600)
-            self._files.callback(os.close, self.output)
-            index = os.open(folder / "index", _NEW, 0o600)
-            self._files.callback(os.close, index)
-            self.index = Index(index)
-            self._files.callback(self.index.trim)
+            record = cls(folder)
             undo.pop_all()
+        return record
+
+    def request(self) -> Spawn:
+        content = json.loads((self.folder / "request").read_bytes())["content"]
+        return checked(Spawn, content)
 
     def end(self, record: EndRecord) -> None:
         """Nothing is written after this."""
         text = versioned(record)
         if len(text) > ENDED_SIZE:
             raise ValueError(f"ended: {len(text)} bytes")
-        self.close()
+        self.close()  # the index is trimmed first: `ended` promises that all is there
         fd = os.open(self.folder / "ended.part", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(fd, text, 0)
@@ -54,11 +68,12 @@ class Record:
         """Closing twice is no error."""
         self._files.close()
 
-    def remove(self) -> None:
-        """There was no job."""
-        for path in self.folder.iterdir():
-            path.unlink()
-        self.folder.rmdir()
+
+def remove(folder: Path) -> None:
+    """There was no job."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
 
 
 def versioned(content: Spawn | EndRecord) -> bytes:
@@ -73,3 +88,23 @@ def _fill(path: Path, content: bytes) -> None:
             raise OSError(28, f"{path}: no space left")
     finally:
         os.close(fd)
+
+
+def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
+    """What is true of a job that is over; `facts.exit` was seen before TREE_EMPTY was."""
+    seen = facts.exit or Exit(None, None, now_us)
+    stopped = facts.stopped or Stopped(None, "own exit")
+    return EndRecord(
+        code=seen.code,
+        signal=seen.signal,
+        cause=stopped.cause,
+        stopped_by=stopped.by,
+        reason="",
+        started_us=facts.started_us or seen.at_us,
+        leader_exited_us=seen.at_us,
+        ended_us=max(now_us, seen.at_us),  # the clock may have been set back
+        stdout=counts.sizes[Kind.RUN_STDOUT],
+        stderr=counts.sizes[Kind.RUN_STDERR],
+        merged=counts.sizes[Kind.RUN_MERGED],
+        dropped=counts.dropped,
+    )

@@ -1,4 +1,8 @@
-"""The server is our child: started, and started again with a pause, whatever becomes of it."""
+"""The server is our child: started, and started again with a pause, whatever becomes of it.
+
+On SIGHUP it is replaced, and so is our own code: first everything is checked, then the server
+goes, then we re-execute ourselves, then a new one starts. No job notices, no connection is refused.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
 from worker.keeper.log import say
 from worker.keeper.messages import Leave, Message, Ready
+from worker.keeper.replacement import Replacement, Start
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 10.0
@@ -29,7 +34,7 @@ class Server:
             self.pid = service.spawn(theirs.fileno())
         self._pidfd = os.pidfd_open(self.pid)
         self._service = service
-        self._is_gone = False
+        self._is_parting = self._is_gone = False
         self.is_ready = False
         self.began = time.monotonic()
         self.link = Link(service.keeper.loop, ours, self)
@@ -41,11 +46,17 @@ class Server:
 
     def on_lost(self) -> None:
         """It may be alive and deaf: without its socket it is of no use."""
-        if not self._service.is_dismissed:
+        if not self._is_parting:
             self.kill()
 
     def give_up(self) -> None:
         self.kill()
+
+    def part(self) -> None:
+        """Nothing follows: it ends by itself, or soon by force."""
+        self._is_parting = True
+        self.link.finish(lambda: None)
+        self._service.keeper.loop.call_in(GOING_S, self.kill, self)
 
     def kill(self) -> None:
         if not self._is_gone:
@@ -64,31 +75,26 @@ class Server:
 
 
 class Service:
-    """Keeps a server serving. `files` are inherited by it under their own numbers."""
+    """Keeps a server serving. `grace_s` is that of the jobs when all of us end."""
 
-    def __init__(self, keeper: Keeper, argv: list[str], files: list[int], grace_s: float) -> None:
+    def __init__(self, keeper: Keeper, start: Start, grace_s: float) -> None:
         self.keeper = keeper
         self.status = 0  # of this program
-        self.is_dismissed = False
-        self._argv, self._files, self._grace_s = argv, files, grace_s
+        self._start, self._grace_s = start, grace_s
         self._server: Server | None = None
-        self._was_ready = False
-        self._is_leaving = False
+        self._replacement: Replacement | None = None
+        self._was_ready = "--resume" in start.words
+        self._is_leaving = self._is_dismissed = False
         self._pause_s = FIRST_PAUSE_S
 
     def start(self) -> None:
         self._server = Server(self)
-        self.keeper.child = self._server.pid
+        self.keeper.children.add(self._server.pid)
         self.keeper.new_user(self)
 
     def spawn(self, end: int) -> int:
         """The pid of a new server that holds `end` of its socket."""
-        # dup2 to itself clears close-on-exec in the child alone: posix_spawn(3).
-        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (*self._files, end)]
-        argv = [*self._argv, "--keeper", str(end)]
-        return os.posix_spawn(
-            argv[0], argv, os.environ, file_actions=inherited, setsigmask=(), setsid=True
-        )
+        return self._start.server_command("--keeper", str(end), also=[end]).start()
 
     def send(self, message: Message) -> None:
         if self._server:
@@ -102,10 +108,9 @@ class Service:
         self.keeper.leave(grace_s)
 
     def dismiss(self) -> None:
-        self.is_dismissed = True
+        self._is_dismissed = True
         if self._server:
-            self._server.link.finish(lambda: None)
-            self.keeper.loop.call_in(GOING_S, self._server.kill, self)
+            self._server.part()
         else:
             self.keeper.loop.end()
 
@@ -113,11 +118,14 @@ class Service:
         self._start_later()
 
     def on_exit(self, server: Server, status: int) -> None:
-        self._server = self.keeper.child = None
+        self._server = None
+        self.keeper.children.discard(server.pid)
         self._was_ready = self._was_ready or server.is_ready
         if self._is_leaving:
-            if self.is_dismissed:
+            if self._is_dismissed:
                 self.keeper.loop.end()
+        elif self._replacement and self._replacement.is_checked:
+            self._replace()
         elif not self._was_ready:
             self.status = status
             self.keeper.loop.end()
@@ -127,10 +135,33 @@ class Service:
             say(f"the server ended with status {status}: next start in {self._pause_s:.1f} s")
             self._start_later()
 
+    def reload(self) -> None:
+        """On SIGHUP: nothing is touched unless what comes next is sure to start."""
+        if self._replacement or self._is_leaving:
+            say("SIGHUP: another one, or the end, is under way: nothing was done")
+            return
+        self._replacement = Replacement(self.keeper, self._start)
+        self._replacement.check(self._on_checked)
+
+    def _on_checked(self, *, is_good: bool) -> None:
+        if not is_good or self._is_leaving:
+            self._replacement = None
+        elif self._server:
+            self.send(Leave())
+            self._server.part()
+        else:
+            self._replace()
+
+    def _replace(self) -> None:
+        if self._replacement:
+            self._replacement.execute()
+            self._replacement = None  # it failed, and said so: the old code goes on
+            self._start_again()
+
     def _start_later(self) -> None:
         self.keeper.loop.call_in(self._pause_s, self._start_again, self)
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _start_again(self) -> None:
-        if not self._is_leaving:
+        if not self._is_leaving and not self._server:
             self.start()

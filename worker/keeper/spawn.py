@@ -38,19 +38,22 @@ class _CloneArguments(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """On its way: `report` is at its end once execve has succeeded, else holds a Failure."""
+    """On its way: `report` is at its end once execve has succeeded, else holds a Failure.
+
+    None: it was read by the keeper that has re-executed itself since.
+    """
 
     pid: int
     pidfd: int
-    report: int
+    report: int | None
 
 
 class Spawner:
     """How children are made on this machine."""
 
     def __init__(self, around: Surroundings, *, has_clone3: bool) -> None:
-        self._around = around
-        self._has_clone3 = has_clone3
+        self.around = around
+        self.has_clone3 = has_clone3
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def start(self, program: Program, stdout: int, stderr: int, cgroup: Cgroup | None) -> Child:
@@ -59,13 +62,13 @@ class Spawner:
         # One that came before the child has its own dispositions would run our handlers in it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
         try:
-            pid, pidfd = _clone(cgroup) if self._has_clone3 else _fork()
+            pid, pidfd = _clone(cgroup) if self.has_clone3 else _fork()
             if pid == 0:
                 streams = (self._null, stdout, stderr)
                 entering = None
-                if cgroup and not self._has_clone3:
+                if cgroup and not self.has_clone3:
                     entering = os.fsencode(cgroup.path / "cgroup.procs")
-                become(program, self._around, streams, entering, writing)
+                become(program, self.around, streams, entering, writing)
         except BaseException:
             os.close(report)
             raise
@@ -81,10 +84,10 @@ class Spawner:
             child = self.start(nothing, self._null, self._null, cgroup)
         except OSError:
             return False
+        assert child.report is not None  # noqa: S101 - for mypy: it was just made
         os.waitpid(child.pid, 0)
-        report = os.read(child.report, 64)
-        os.close(child.pidfd)
-        os.close(child.report)
+        with os.fdopen(child.pidfd), os.fdopen(child.report, "rb") as pipe:
+            report = pipe.read()
         return bool(report) and Failure.unpacked(report).stage is Stage.EXECUTE
 
 
