@@ -1,18 +1,22 @@
 """The end of a Registry: jobs are ended, recorded and known to the next."""
 
 import asyncio
+import itertools
 import os
 import signal
+import types
 from asyncio import TaskGroup
+from collections.abc import Coroutine, Generator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from tests.jobs.conftest import children
 from tests.jobs.scripts import IGNORES_TERM, read, shell, wait_for
 from worker import Registry
 from worker.errors import StateInUse, Unavailable
-from worker.state import Cause, JobState
+from worker.state import Cause, JobState, JobStatus
 
 
 async def test_the_next_registry_knows_the_history(state: Path) -> None:
@@ -119,3 +123,41 @@ async def test_another_reaper_in_the_program_is_tolerated(state: Path) -> None:
             assert (await (await shell(registry, "exit 7")).wait()).exit_code == 7
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+@types.coroutine
+def cancelled_at(
+    step: int, coroutine: Coroutine[object, None, None]
+) -> Generator[object, None, bool]:
+    """Run `coroutine`, cancelled the `step`-th time that it waits; was it over before?"""
+    for number in itertools.count():
+        try:
+            waits_for = coroutine.send(None)
+            if number == step:
+                waits_for = coroutine.throw(asyncio.CancelledError())
+        except asyncio.CancelledError:
+            return False
+        except StopIteration:
+            return number <= step
+        yield waits_for
+    raise AssertionError
+
+
+async def test_cancelled_at_any_step_nothing_is_left(state: Path) -> None:
+    async def program() -> None:
+        async with Registry(state) as registry:
+            job = await registry.start("sleep", "987")
+            await job.stop()
+            await job.wait()
+
+    for step in itertools.count():
+        is_over = await cancelled_at(step, program())
+        assert children() == set()
+        if is_over:
+            break
+    async with Registry(state) as registry:
+        assert all(status.is_final for status in await statuses(registry, state))
+
+
+async def statuses(registry: Registry, state: Path) -> list[JobStatus]:
+    return [await registry.status(UUID(name)) for name in os.listdir(state / "jobs")]  # noqa: PTH208 - names

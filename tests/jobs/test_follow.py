@@ -10,7 +10,7 @@ import pytest
 
 from tests.jobs.folders import HEADER, Entry, packed, write_output
 from worker.jobs.clock import utc
-from worker.jobs.follow import MAX_CHUNK, OutputReader
+from worker.jobs.follow import MAX_CHUNK, MAX_RECORDS, OutputReader
 from worker.jobs.tally import Tally
 from worker.keeper.messages import Kind
 from worker.state import Chunk, OutputSize, Stream
@@ -113,6 +113,15 @@ def test_a_gap_is_found_however_far_ahead(tmp_path: Path) -> None:
     entries = [(Kind(kind), at, value) for kind, at, value in runs]
     write_output(tmp_path, bytes(3000), [*entries, (GAP_OUT, 2500, 4)])
     assert [(len(chunk.data), chunk.skipped) for chunk in read(tmp_path)] == [(2500, 0), (500, 4)]
+
+
+def test_a_turn_passes_a_bounded_number_of_runs(tmp_path: Path) -> None:
+    size = 3 * MAX_RECORDS
+    runs = [(Kind(OUT + position % 2), position, 1) for position in range(size)]
+    write_output(tmp_path, bytes(size), runs)
+    lengths = [len(chunk.data) for chunk in read(tmp_path)]
+    assert sum(lengths) == size
+    assert max(lengths) < MAX_RECORDS + 3
 
 
 def test_a_gap_that_grew_after_it_was_told_is_told_to_the_end(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from worker.jobs.tracked import TrackedJob
 from worker.state import Chunk, Stream
 
 MAX_CHUNK: Final = 256 * 1024
+MAX_RECORDS: Final = 2048  # passed in one turn of the loop, some ms
 
 
 class OutputReader:
@@ -97,10 +98,12 @@ class OutputReader:
 
     def _cut(self, end: int) -> int:
         """`end`, or the place before it that a chunk can't cross."""
-        for record in self._index.records(self._next):
+        for count, record in enumerate(self._index.records(self._next)):
             if record.offset >= end:
                 break
-            if record.kind in GAPS or (self._tagged and record.kind in STREAM):
+            if record.kind in STREAM and (self._tagged or count > MAX_RECORDS):
+                return record.offset
+            if record.kind in GAPS:
                 return record.offset
         return end
 

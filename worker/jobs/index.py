@@ -12,9 +12,8 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.keeper.messages import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
 from worker.state import Stream
@@ -31,8 +30,7 @@ _PIECE: Final = 256 * RECORD.size
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):  # made by the million: a third of the time of a frozen dataclass
     kind: Kind
     offset: int
     value: int

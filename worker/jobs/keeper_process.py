@@ -78,16 +78,22 @@ def _started(state: Path, lock: int, end: int) -> subprocess.Popen[bytes]:
 
 
 async def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Cancelled or not: what the keeper still has to do takes ms, and a zombie would stay."""
     # Not Popen.wait: it would block, and who else reaps here may take the child from under it.
     pidfd = os.pidfd_open(process.pid)
     loop, is_over = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(pidfd, is_over.set)
-    try:
-        async with asyncio.timeout(_EXIT_S):
+    limit = loop.call_later(_EXIT_S, is_over.set)
+    cancelled: asyncio.CancelledError | None = None
+    while not is_over.is_set():
+        try:
             await is_over.wait()
-    except TimeoutError:
-        log.error("the keeper (pid %d) is still ending jobs", process.pid)  # noqa: TRY400
-    finally:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        process.poll()
+        except asyncio.CancelledError as error:
+            cancelled = error
+    limit.cancel()
+    loop.remove_reader(pidfd)
+    os.close(pidfd)
+    if process.poll() is None:
+        log.error("the keeper (pid %d) is still ending jobs", process.pid)
+    if cancelled is not None:
+        raise cancelled
