@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from grpclib.const import Status
@@ -62,6 +64,16 @@ async def test_frames_of_an_unknown_type_are_ignored(serving: Serving) -> None:
     client.writer.write(struct.pack(">BHBBI", 0, 4, 0x77, 0, 0) + b"what")
     answer = await client.ended(client.send(head(SERVICE + "QueryStatus")))
     assert answer.status[0] == Status.INVALID_ARGUMENT.value
+
+
+async def test_a_connection_that_outlives_its_certificate_is_told_so(serving: Serving) -> None:
+    client = await serving.client()
+    (connection,) = await present(serving, client)
+    calls = connection._calls
+    calls._caller = replace(calls._caller, expires_at=datetime.now(UTC))
+    answer = await client.ended(client.send(head(SERVICE + "QueryStatus")))
+    assert answer.status[0] == Status.UNAUTHENTICATED.value
+    assert "expired" in answer.status[1]
 
 
 async def test_a_client_that_vanishes_ends_what_it_asked_for(serving: Serving) -> None:

@@ -68,12 +68,13 @@ def test_an_identity_is_what_the_certificate_says(
     assert identity.expires_at > datetime.now(UTC)
 
 
-def test_a_certificate_that_can_not_be_read_has_no_role_and_no_time_left() -> None:
+def test_a_certificate_that_can_not_be_read_has_no_role_and_says_so() -> None:
     identity = Identity.of(b"\x30\x03\x02\x01\x01")
     assert identity.role is None
     assert identity.name.startswith("sha256:")
-    with pytest.raises(Unauthenticated):
-        identity.check_valid(datetime.now(UTC))
+    identity.check_valid(datetime.now(UTC))
+    with pytest.raises(PermissionDenied, match=r"has no role: it can't be read here"):
+        check_allowed("Wait", identity)
 
 
 def test_a_connection_does_not_outlive_its_certificate() -> None:

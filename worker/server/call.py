@@ -76,7 +76,9 @@ class Call:
 
     async def _answer(self) -> None:
         head = Head.parsed(self._headers)
-        limit = asyncio.timeout(head.timeout)
+        valid_s = self._caller.seconds_left(datetime.now(UTC))
+        is_by_certificate = head.timeout is None or valid_s < head.timeout
+        limit = asyncio.timeout(valid_s if is_by_certificate else head.timeout)
         try:
             async with limit:
                 self._limit = limit
@@ -86,6 +88,8 @@ class Call:
                 raise  # none of ours
             if self._is_leaving:
                 raise Unavailable("the server is leaving: try again") from None
+            if is_by_certificate:
+                raise self._caller.expired() from None
             raise TimedOut("the deadline of the request ran out") from None
         finally:
             self._limit = None

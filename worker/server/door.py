@@ -114,7 +114,10 @@ class Visitor(asyncio.Protocol):
             self._transport.set_protocol(stranger)
             stranger.connection_made(transport)
             return
-        self._caller = Identity.of(certificate)
+        self._caller = caller = Identity.of(certificate)
+        if caller.role is None:
+            shown = caller.name, caller.fingerprint[:16], caller.why_no_role
+            log.warning("the certificate of %s (sha256 %s...) has no role: %s", *shown)
         self._timer = asyncio.get_running_loop().call_later(PREFACE_S, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:

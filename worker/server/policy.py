@@ -32,7 +32,7 @@ def check_allowed(rpc: str, caller: Identity) -> None:
     if caller.role in roles:
         return
     needed = " or ".join(sorted(roles)) or "that nobody has"
-    has = f"the role {caller.role}" if caller.role else "no role"
+    has = f"the role {caller.role}" if caller.role else f"no role: {caller.why_no_role}"
     raise PermissionDenied(
         f"{rpc} needs the role {needed}; the certificate of {caller.name} has {has}"
     )

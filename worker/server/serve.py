@@ -72,11 +72,12 @@ async def serve(
         registry.ready()
         announce(config.listen_address, sockets)
         leaving = tasks.create_task(leave(registry, door))
-        has_left = await registry.wait_keeper_gone()
-        leaving.cancel()
-        if has_left:
+        if await registry.wait_keeper_gone():
+            await leaving
             await door.wait_empty()
-    return 0 if has_left else 1
+            return 0
+        leaving.cancel()
+        return 1
 
 
 @asynccontextmanager
