@@ -9,9 +9,10 @@ import os
 import shlex
 import ssl
 import stat
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Never
+from typing import Any, Final, Never
 
 from cryptography import x509
 
@@ -21,12 +22,17 @@ _MISMATCH: Final = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the lat
 
 
 def load_authority(context: ssl.SSLContext, ca: Path) -> None:
-    """Trust the certificates in `ca`, and no other."""
+    """Trust the authorities in `ca`, and no other; one may itself be certified by another.
+
+    Where there are several, one that has expired is no fault: another takes its place.
+    """
     check_file(ca)
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError as error:
         raise BadConfig(f"{ca}: no PEM certificate of an authority in it") from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate in `ca` will do
+    check_authorities(ca, context.get_ca_certs(), datetime.now(UTC))
 
 
 def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
@@ -46,7 +52,9 @@ def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None
         context.load_cert_chain(certificate, key, password=no_passphrase)
     except ssl.SSLError as error:
         if error.reason in _MISMATCH:
-            raise BadConfig(f"{key} is not the key of the certificate {certificate}") from error
+            raise BadConfig(
+                f"{key} is not the key of the first certificate in {certificate}"
+            ) from error
         if error.reason is None:  # "PEM lib", and the certificate has been read before
             raise BadConfig(f"{key}: no PEM private key in it") from error
         said = error.reason.lower().replace("_", " ")
@@ -78,6 +86,21 @@ def check_mode(key: Path) -> None:
         )
 
 
+def check_authorities(ca: Path, found: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Raise BadConfig unless one of them, as ssl describes them, is an authority at `now`."""
+    if not found:  # OpenSSL takes any certificate, and ssl lists those of authorities
+        raise BadConfig(f"{ca}: no certificate of an authority in it, but another's")
+    spans = [(utc_of(each["notBefore"]), utc_of(each["notAfter"])) for each in found]
+    if any(first <= now <= last for first, last in spans):
+        return
+    subject = ",".join("=".join(pair) for part in found[0]["subject"] for pair in part)
+    check_span(ca, f"the authority ({subject})", spans[0], now)
+
+
+def utc_of(text: str) -> datetime:
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+
+
 def check_dates(path: Path, now: datetime) -> None:
     """Raise BadConfig unless the first certificate in `path` is valid at `now`."""
     try:
@@ -85,14 +108,16 @@ def check_dates(path: Path, now: datetime) -> None:
         subject = leaf.subject.rfc4514_string() or "no subject"
     except (TypeError, ValueError, x509.InvalidVersion) as error:
         raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
-    first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    span = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    check_span(path, f"the certificate ({subject})", span, now)
+
+
+def check_span(path: Path, what: str, span: tuple[datetime, datetime], now: datetime) -> None:
+    first, last = span
     if now < first:
         raise BadConfig(
-            f"{path}: the certificate ({subject}) is valid from {first:%Y-%m-%d %H:%M} UTC on; "
+            f"{path}: {what} is valid from {first:%Y-%m-%d %H:%M} UTC on; "
             f"the clock says {now:%Y-%m-%d %H:%M}"
         )
     if now > last:
-        raise BadConfig(
-            f"{path}: the certificate ({subject}) expired at {last:%Y-%m-%d %H:%M} UTC: "
-            "issue a new one"
-        )
+        raise BadConfig(f"{path}: {what} expired at {last:%Y-%m-%d %H:%M} UTC: issue a new one")

@@ -15,6 +15,7 @@ from typing import Final
 
 from worker.errors import BadConfig, Unavailable
 from worker.rpc.credentials import load_authority, load_identity
+from worker.rpc.handshake import ServerContext
 
 SUITE: Final = "TLS_AES_256_GCM_SHA384"
 VERSION: Final = "TLSv1.3"
@@ -25,7 +26,8 @@ def server_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
 
     Raises BadConfig, naming the file, for every fault of the three.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    _limit(context)
     if not pin_suite(context):
         raise BadConfig(f"the ssl module of {sys.executable} can't be limited to {SUITE}")
     # A resumed session would carry the role of a certificate that has expired since.
@@ -42,7 +44,8 @@ def client_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
 
     Raises BadConfig, naming the file, for every fault of the three.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname
+    _limit(context)
     context.hostname_checks_common_name = False
     pin_suite(context)
     load_authority(context, ca)
@@ -60,12 +63,10 @@ def check_connection(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
         )
 
 
-def _context(protocol: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def _limit(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
-    return context
 
 
 def pin_suite(context: ssl.SSLContext) -> bool:
