@@ -39,8 +39,8 @@ class Job:
         """Every byte from `offset` on, live; ends when the job has ended and all is read.
 
         Without `follow` it ends where the output ends now. `tagged` chunks tell their stream
-        and time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond the output of a final job, Incomplete
-        where the output breaks off.
+        and time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond
+        the output of a final job, Incomplete where the output breaks off.
         """
         return self.jobs.output(self.id, offset=offset, follow=follow, tagged=tagged)
 
