@@ -94,7 +94,7 @@ async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Reg
 
 async def test_after_a_killed_keeper_what_ran_is_lost_and_readable(state: Path) -> None:
     async with Registry(state) as registry:
-        job = await shell(registry, f"echo ready; echo e >&2; {NAP} & exec {NAP}")
+        job = await shell(registry, f"echo ready; echo e >&2; exec {NAP}")
         await wait_for(job, b"ready")
         await wait_for(job, b"e\n")
         os.kill(keeper_pid(), signal.SIGKILL)

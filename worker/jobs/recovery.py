@@ -45,8 +45,11 @@ async def end(roster: Roster, jobs: list[TrackedJob], epoch: str) -> None:
         async with TaskGroup() as ends:
             for job in jobs:
                 ends.create_task(_end(roster, job, epoch))
-    except* SetupError as errors:
-        raise errors.exceptions[0] from None
+    except ExceptionGroup as errors:
+        first = errors.exceptions[0]
+        if isinstance(first, SetupError):
+            raise first from None
+        raise
 
 
 async def _end(roster: Roster, job: TrackedJob, epoch: str) -> None:
