@@ -1,7 +1,5 @@
 """`make demo`: every command shown is run; the status is 0 only if all came out as it must."""
 
-# ruff: noqa: INP001, T201 - a script that shows something
-
 from __future__ import annotations
 
 import os
@@ -51,7 +49,7 @@ def serving(folder: Path) -> Iterator[None]:
         f"stateDirectory: {folder}/state\n"
     )
     print(f"{BOLD}$ workerserver --config {config} &{PLAIN}", flush=True)
-    command, log = [BIN / "workerserver", "--config", config], folder / "log"
+    command, log = [str(BIN / "workerserver"), "--config", str(config)], folder / "log"
     with (
         log.open("ab") as to,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=to) as server,
