@@ -52,7 +52,11 @@ class Service:
     def kill_server(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Return when the next one serves."""
         os.kill(self.server_pid, how)
-        assert line_of(self.keeper, self.log).startswith("listening on ")
+        assert self.line().startswith("listening on ")
+
+    def line(self) -> str:
+        """The next one on its stdout."""
+        return line_of(self.keeper, self.log)
 
     def kill_keeper(self) -> None:
         """Return when server and jobs have ended, too."""

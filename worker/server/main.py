@@ -77,6 +77,7 @@ def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     sockets = [each.detach() for each in listening(config.listen_address)]
     listen = ["--listen", ",".join(map(str, sockets))]
     serve = ["-I", "-m", "worker.server.serve", "--config", str(file), *listen]
+    serve += ["--address", str(config.listen_address), "--state", str(config.state_directory)]
     server = os.memfd_create("server")
     os.write(server, json.dumps([sys.executable, *serve]).encode())
     for descriptor in (lock_fd, server, *sockets):

@@ -26,6 +26,7 @@ from worker.server.config import ServerConfig
 from worker.server.door import Door, door_of
 from worker.server.limits import BACKLOG, HANDSHAKE_S, TLS_END_S
 from worker.server.main import CAN_BE_MENDED, say
+from worker.server.replaced import check_replaceable
 from worker.server.service import Service
 from worker.settings import Address
 
@@ -40,6 +41,9 @@ def main() -> int:
     )
     given = _parser().parse_args()
     try:
+        if given.check:
+            check_replaceable(given.config, given.address, given.state)
+            return 0
         config = ServerConfig.load(given.config)
         sockets = [socket.socket(fileno=int(each)) for each in given.listen.split(",")]
         # A copy: where the socket ends before we do, the keeper kills us, and nobody is told why.
@@ -54,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Started by the keeper of workerserver.")
     parser.add_argument("--config", required=True, type=Path)
     parser.add_argument("--listen", required=True, help="descriptors of listening sockets")
-    parser.add_argument("--keeper", required=True, type=int, help="descriptor of its socket")
+    parser.add_argument("--address", required=True, help="what they listen on, as configured")
+    parser.add_argument("--state", required=True, type=Path, help="the state directory")
+    parser.add_argument("--keeper", type=int, help="descriptor of its socket")
+    parser.add_argument("--check", action="store_true", help="may a running service go on so?")
     return parser
 
 

@@ -1,0 +1,115 @@
+"""SIGHUP replaces server, configuration, certificates and the keeper's own code; no job notices."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.service import PATIENCE_S, Service, serving
+from worker import Client, Job
+from worker.client import ClientConfig
+from worker.errors import Unavailable
+from worker.settings import Address
+
+
+@pytest.fixture
+def service(tmp_path: Path, certificates: Path) -> Iterator[Service]:
+    """With certificates of its own, which a test may replace."""
+    own = tmp_path / "certificates"
+    shutil.copytree(certificates, own)
+    with serving(tmp_path, own) as started:
+        yield started
+
+
+def client_of(service: Service) -> Client:
+    folder = service.certificates
+    address = Address.parsed(service.address)
+    return Client(
+        ClientConfig(address, folder / "ca.pem", folder / "full.pem", folder / "full.key")
+    )
+
+
+def reload(service: Service) -> None:
+    """Return when the new server serves."""
+    before = service.server_pid
+    service.keeper.send_signal(signal.SIGHUP)
+    assert service.line().startswith("listening on ")
+    assert service.server_pid != before
+
+
+async def read(service: Service, job: Job, offset: int) -> bytes:
+    """From `offset` to the end of the output, over as many servers as it takes."""
+    data = bytearray(offset)
+    while True:
+        try:
+            async with client_of(service) as client:
+                async for chunk in client.output(job.id, offset=len(data)):
+                    data += chunk.data
+            return bytes(data[offset:])
+        except Unavailable:
+            continue
+
+
+async def test_jobs_and_streams_go_on(service: Service, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    script = f"trap 'echo hup' HUP; for i in $(seq 5000); do echo $i; done; read x < {tmp_path}/go"
+    async with client_of(service) as client:
+        job = await client.start("bash", "-c", script)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(read(service, job, 0))
+        for _ in range(3):
+            await asyncio.to_thread(reload, service)
+        await asyncio.to_thread((tmp_path / "go").write_text, "\n")
+    assert reading.result().split() == [b"%d" % number for number in range(1, 5001)]
+
+
+async def test_new_certificates_are_used_without_a_refused_connection(service: Service) -> None:
+    server = service.certificates / "server.pem"
+    before = server.read_bytes()
+    issued = service.certificates / "other"
+    issued.mkdir(mode=0o700)
+    for name in ("server.pem", "server.key"):
+        (service.certificates / name).rename(issued / name)
+    service.keeper.send_signal(signal.SIGHUP)
+    wait_log(service, "nothing was replaced")
+    for name in ("server.pem", "server.key"):
+        (issued / name).rename(service.certificates / name)
+    reload(service)
+    assert server.read_bytes() == before
+    async with client_of(service) as client:
+        assert (await (await client.start("true")).wait()).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param("localhost:0", "localhost:1", "listenAddress was", id="another address"),
+        pytest.param(": state", ": other", "other", id="another state directory"),
+        pytest.param("clientCA", "clientCa", "unknown key", id="a broken configuration"),
+        pytest.param("server.key", "full.key", "key", id="a key of another certificate"),
+    ],
+)
+async def test_what_can_not_be_taken_changes_nothing(
+    service: Service, old: str, new: str, said: str
+) -> None:
+    file = service.folder / "server.yaml"
+    file.write_text(file.read_text().replace(old, new))
+    before = service.server_pid
+    service.keeper.send_signal(signal.SIGHUP)
+    wait_log(service, "nothing was replaced")
+    assert said in service.log.read_text()
+    assert service.server_pid == before
+    async with client_of(service) as client:
+        assert (await (await client.start("true")).wait()).exit_code == 0
+
+
+def wait_log(service: Service, text: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while text not in service.log.read_text():
+        assert time.monotonic() < deadline, service.log.read_text()
+        os.sched_yield()
