@@ -1,9 +1,9 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.foreign import Foreign, Stubs, generated
+from tests.e2e.foreign import Stubs, generated
 from tests.e2e.service import Service, serving
 
 
@@ -24,10 +24,3 @@ def shared(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iter
 def server(tmp_path: Path, certificates: Path) -> Iterator[Service]:
     with serving(tmp_path, certificates) as service:
         yield service
-
-
-@pytest.fixture
-async def foreign(shared: Service, stubs: Stubs) -> AsyncIterator[Foreign]:
-    """A client of the original contract, with the role full."""
-    async with Foreign(shared, stubs, "full") as client:
-        yield client

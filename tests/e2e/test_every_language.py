@@ -51,6 +51,7 @@ def output_of(driver: Driver, job: str, identity: str = "full") -> bytes:
     return b"".join(b64decode(line["output"]) for line in lines)
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize(
     ("command_line", "output", "code"),
     [
@@ -67,6 +68,7 @@ def test_a_job_is_started_watched_and_queried(
     assert queried(driver, job) == {"status": "EXITED", "exitCode": code, "command": command_line}
 
 
+@pytest.mark.every_python
 def test_a_job_is_watched_while_it_runs_and_stopped_within_a_second(driver: Driver) -> None:
     job = started(driver, "sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 1; done")
     with driver.telling("full", "stream", job) as lines:
@@ -92,6 +94,7 @@ def test_eight_watchers_get_every_byte_of_30_mb(driver: Driver, tmp_path: Path) 
     expected = copy.read_bytes()
     assert len(expected) == 30_000_003
     assert ends == 8 * [{"size": 30_000_003, "sha256": hashlib.sha256(expected).hexdigest()}]
+    assert driver.told("readonly", "watch", job, "1")[1:] == ends[:1]  # one who comes late
 
 
 def test_a_stream_that_outlives_its_deadline_ends_and_the_job_goes_on(driver: Driver) -> None:
@@ -103,6 +106,7 @@ def test_a_stream_that_outlives_its_deadline_ends_and_the_job_goes_on(driver: Dr
     driver.told("full", "stop", job)
 
 
+@pytest.mark.every_python
 def test_a_server_that_leaves_ends_the_stream_with_unavailable(
     command: list[str], server: Service
 ) -> None:
