@@ -64,6 +64,7 @@ def _table(options: Mapping[str, str]) -> Table | None:
 
 
 def _new(state: Path) -> Keeper:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the kernel would reap our children
     around = _surroundings(machine.raised_limit(), machine.lowered_oom_score())
     cgroups, spawner = machine.ways(state, around)
     keeper = Keeper(state / "jobs", cgroups, spawner, Loop())
