@@ -19,6 +19,8 @@ from worker.jobs.ending import ended_status
 from worker.jobs.store import Row, Store
 from worker.state import FINAL, NEXT, JobState
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -137,7 +139,7 @@ for number in range(100):
     store.add(Row.of(request_of(UUID(int=number)), "epoch"))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", script, path], check=False)
+    subprocess.run([sys.executable, "-c", script, path], cwd=ROOT, check=False)
     store = Store(path)
     assert store.ids() == {str(UUID(int=number)) for number in range(100)}
     store.close()

@@ -95,7 +95,6 @@ class KeeperClient:
             yield keeper
         finally:
             keeper._lose()
-            writer.transport.abort()  # close() would wait for a keeper that doesn't read
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
@@ -164,6 +163,7 @@ class KeeperClient:
         for future in self._asked.values():
             _answer(future, None)
         self._asked.clear()
+        self._writer.transport.abort()  # close() would wait for a keeper that doesn't read
 
     def _send(self, message: Message) -> None:
         if not self.is_gone:

@@ -68,19 +68,26 @@ def _started(state: Path, lock: int, end: int) -> subprocess.Popen[bytes]:
     # The folder, not -m: `python -m worker.keeper` takes worker/ from the current directory.
     command = [sys.executable, "-I", "-S", str(_FOLDER), str(state)]
     command += ["--lock", str(lock), "--program", str(end)]
-    return subprocess.Popen(
-        command,
-        pass_fds=(lock, end),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    try:
+        return subprocess.Popen(
+            command,
+            pass_fds=(lock, end),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise SetupError(f"the keeper can't be started: {error}") from error
 
 
 async def _reap(process: subprocess.Popen[bytes]) -> None:
     """Cancelled or not: what the keeper still has to do takes ms, and a zombie would stay."""
     # Not Popen.wait: it would block, and who else reaps here may take the child from under it.
-    pidfd = os.pidfd_open(process.pid)
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        process.poll()
+        return
     loop, is_over = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(pidfd, is_over.set)
     limit = loop.call_later(_EXIT_S, is_over.set)

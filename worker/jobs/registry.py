@@ -183,9 +183,7 @@ class Registry:
         stack.callback(listening.cancel)
         await end(roster, rest, keeper.epoch)
         if self._connection is None:
-            stack.push_async_callback(
-                self._kill, keeper
-            )  # after _leave, which may be cut short anywhere
+            stack.push_async_callback(self._kill, keeper)  # if _leave is cut short, wherever
             stack.push_async_callback(self._leave, keeper)
 
     def _close(self) -> None:
