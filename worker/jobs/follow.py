@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import Incomplete, NoRoom, OutOfRange
+from worker.jobs import fault
 from worker.jobs.clock import utc
 from worker.jobs.index import FIRST, GAPS, STREAM, Gaps, Index, Record
 from worker.jobs.tracked import TrackedJob
@@ -117,6 +118,7 @@ async def followed(
         while True:
             is_over = job.is_over  # before the read: only then is what follows all there is
             while chunk := reader.read():
+                fault.point(fault.WHILE_FOLLOWING)
                 yield chunk
                 await asyncio.sleep(0)  # a reader that never waits must not hold up the rest
             if is_over or not follow:

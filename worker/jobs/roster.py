@@ -16,6 +16,7 @@ from typing import assert_never
 from uuid import UUID
 
 from worker.errors import InternalError, JobError, JobNotFound, KeeperLost, NoRoom, Unavailable
+from worker.jobs import fault
 from worker.jobs.clock import utc
 from worker.jobs.ending import final_status
 from worker.jobs.keeper_client import Answer, KeeperClient, error_of
@@ -53,6 +54,7 @@ class Roster:
         """Its row first. The start goes on by itself: `wait_started` tells what became of it."""
         row = Row.of(request, self._keeper.epoch)
         self._store.add(row)
+        fault.point(fault.AFTER_THE_ROW)
         job = self.track(row)
         self.spawn(job)
         return job
@@ -111,11 +113,14 @@ class Roster:
         if job.is_complete:
             return
         job.tell_complete()
-        self.settle(job, await final_status(job.status, job.folder))
+        status = await final_status(job.status, job.folder)
+        fault.point(fault.BETWEEN_TOLD_AND_RECORDED)
+        self.settle(job, status)
 
     def settle(self, job: TrackedJob, status: JobStatus) -> None:
         """A row that can't be written stays as it was; the next start reads the folder again."""
         if self._record(status):
+            fault.point(fault.BETWEEN_RECORD_AND_ANSWER)
             del self._tracked[status.id]
         job.tell_final(status)
 
@@ -135,7 +140,9 @@ class Roster:
             job.tell_failure(Unavailable("this Registry is closed"))
 
     async def _spawned(self, job: TrackedJob, answer: Future[Answer]) -> None:
-        match await answer:
+        answered = await answer
+        fault.point(fault.BEFORE_THE_ANSWER)
+        match answered:
             case Done():
                 self.run(job, None)  # it was running before we asked
             case Refused(refusal=Refusal.EXISTS):

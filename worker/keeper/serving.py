@@ -19,9 +19,9 @@ from worker.keeper.log import say
 from worker.keeper.messages import Leave, Message, Ready
 from worker.keeper.replacement import Replacement, Start
 
-FIRST_PAUSE_S: Final = 0.1
+FIRST_PAUSE_S: Final = 0.1  # doubled by each server that isn't ready before it ends
 LONGEST_PAUSE_S: Final = 10.0
-STEADY_S: Final = 10.0  # a server that lived so long is followed by the next without a pause
+STEADY_S: Final = 1.0  # a server that was ready and lived so long is followed at once
 GOING_S: Final = 10.0  # a server that was dismissed and doesn't go is killed then
 
 
@@ -130,8 +130,9 @@ class Service:
             self.status = status
             self.keeper.loop.end()
         else:
-            if time.monotonic() - server.began >= STEADY_S:
-                self._pause_s = FIRST_PAUSE_S
+            if server.is_ready:
+                is_steady = time.monotonic() - server.began >= STEADY_S
+                self._pause_s = 0.0 if is_steady else FIRST_PAUSE_S
             say(f"the server ended with status {status}: next start in {self._pause_s:.1f} s")
             self._start_later()
 
@@ -160,7 +161,7 @@ class Service:
 
     def _start_later(self) -> None:
         self.keeper.loop.call_in(self._pause_s, self._start_again, self)
-        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def _start_again(self) -> None:
         if not self._is_leaving and not self._server:
