@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do python$$v -c "" 2>/dev/null && echo python$$v && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types gencheck pythons foreign bench gentestcert proto clean
+.PHONY: help demo test check format lint types gencheck pythons foreign torture bench gentestcert proto clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ pythons: .venv/ready ## a marked subset of the tests on each newer Python that i
 foreign: .venv/ready ## clients in Go, Node and Python: install what they need, test with them
 	@.ci/foreign
 	$(BIN)/pytest tests/e2e/test_every_language.py
+
+torture: .venv/ready ## 1,000 times kill -9 of the server under load (KILLS=N: fewer)
+	$(BIN)/python -m tests.torture --kills $(or $(KILLS),1000)
 
 bench: .venv/ready ## ratios against a peer, measured in the same run
 	$(BIN)/python -m tests.bench

@@ -40,9 +40,10 @@ class Report:
         times = sorted(self.to_first_answer) or [0.0]
         middle, late = statistics.median(times), times[int(len(times) * 0.95)]
         before, after = self.descriptors
+        faults = len(self.faults)
         return "\n".join(
             (
-                f"{self.kills} kills, {self.jobs} jobs, {len(self.faults)} faults, seed {self.seed}",
+                f"seed {self.seed}: {self.kills} kills, {self.jobs} jobs, {faults} faults",
                 f"kill to first answer: median {middle:.2f} s, 95 % {late:.2f} s",
                 f"descriptors of the keeper: {before} before, {after} after",
                 *self.faults,
