@@ -24,9 +24,11 @@ ARROWS: dict[str, set[str]] = {
     "certs": {"worker.rpc.role", "worker.errors", "cryptography", "typer"},
     "cli": VALUES | {"worker.client", "typer"},
 }
-# The keeper is the server's parent: its folder is named where it is started.
+# The keeper is the server's parent: its folder is named where it is started, its cgroups are
+# swept where it has died.
 ENTRANCES = {
     "worker.jobs.keeper_process": {"worker.keeper"},
+    "worker.jobs.orphans": {"worker.keeper.cgroup"},
     "worker.server.main": {"worker.keeper"},
 }
 

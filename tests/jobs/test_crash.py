@@ -16,6 +16,7 @@ from tests.jobs.conftest import children
 from tests.jobs.scripts import read, shell, wait_for
 from worker import Registry
 from worker.errors import KeeperLost
+from worker.keeper.cgroup import folder_for
 from worker.state import Cause, JobState, Outcome
 
 PROGRAM = """
@@ -90,6 +91,18 @@ async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Reg
     assert await ended.status() == status
     assert await read(ended.output()) == b"hello\n"
     assert await read(job.output(follow=False)) == b"ready\n"
+
+
+async def test_what_a_killed_keeper_left_is_ended_at_once(registry: Registry, state: Path) -> None:
+    folder = folder_for(state)
+    if folder is None:
+        pytest.skip("without cgroup v2 it is the next start that ends them")
+    job = await shell(registry, f"setsid {NAP} & echo ready; wait")
+    await wait_for(job, b"ready")
+    os.kill(keeper_pid(), signal.SIGKILL)
+    assert not await registry.wait_keeper_gone()
+    assert processes(NAP) == []
+    assert not folder.exists()
 
 
 async def test_after_a_killed_keeper_what_ran_is_lost_and_readable(state: Path) -> None:

@@ -21,6 +21,7 @@ from worker.jobs.environment import User
 from worker.jobs.follow import followed
 from worker.jobs.keeper_client import Event, KeeperClient
 from worker.jobs.keeper_process import keeper_of, locked
+from worker.jobs.orphans import end_orphans
 from worker.jobs.recovery import end, reconcile
 from worker.jobs.request import digest_of, spawn_of
 from worker.jobs.roster import Roster, keeper_lost
@@ -200,6 +201,7 @@ class Registry:
             await keeper.listen(heed)
             if not self._leaving.is_set():
                 log.error("the keeper ended unexpectedly, and with it the jobs that ran")
+                await asyncio.to_thread(end_orphans, self._directory)
             roster.keeper_gone()
         finally:
             self._gone.set()
