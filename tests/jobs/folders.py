@@ -6,15 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from worker.keeper.messages import (
-    FILE_VERSION,
-    INDEX_MAGIC,
-    OFFSET_BITS,
-    RECORD,
-    EndRecord,
-    Kind,
-    Spawn,
-)
+from worker.keeper.messages import Spawn
+from worker.keeper.records import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, EndRecord, Kind
 
 STARTED_US = 1_700_000_000_000_001
 ENDED = EndRecord(

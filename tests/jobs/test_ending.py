@@ -12,7 +12,7 @@ from worker.errors import BadState
 from worker.jobs.clock import utc
 from worker.jobs.ending import final_status, signal_name
 from worker.jobs.store import Row
-from worker.keeper.messages import SIGNALED, Kind
+from worker.keeper.records import SIGNALED, Kind
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 
 RUNNING = replace(Row.of(request_of(), "").status, state=JobState.RUNNING)

@@ -12,7 +12,7 @@ from tests.jobs.folders import HEADER, Entry, packed, write_output
 from worker.jobs.clock import utc
 from worker.jobs.follow import MAX_CHUNK, MAX_RECORDS, OutputReader
 from worker.jobs.tally import Tally
-from worker.keeper.messages import Kind
+from worker.keeper.records import Kind
 from worker.state import Chunk, OutputSize, Stream
 
 OUT, ERR, MERGED = Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.RUN_MERGED

@@ -20,12 +20,11 @@ from worker import Job, Registry
 from worker.errors import JobError, JobNotFound, KeeperLost, SetupError, Unavailable
 from worker.jobs.clock import utc
 from worker.jobs.store import Row, Store
+from worker.keeper.frames import LENGTHS, Frames, encode
 from worker.keeper.messages import (
-    LENGTHS,
     PROTOCOL,
     Done,
     Ended,
-    Frames,
     Grown,
     Hello,
     Leave,
@@ -38,7 +37,6 @@ from worker.keeper.messages import (
     Running,
     Spawn,
     Stop,
-    encode,
 )
 from worker.spec import JobSpec
 from worker.state import JobState

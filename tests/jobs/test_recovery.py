@@ -19,7 +19,7 @@ from worker import Registry
 from worker.errors import BadState, JobExists
 from worker.jobs.clock import utc
 from worker.jobs.store import Row, Store
-from worker.keeper.messages import Kind
+from worker.keeper.records import Kind
 from worker.spec import JobSpec
 from worker.state import JobState, JobStatus, OutputSize
 

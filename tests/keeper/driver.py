@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import worker.keeper
+from worker.keeper.frames import Frames, encode
 from worker.keeper.messages import (
-    RECORD,
     Done,
     Ended,
-    Frames,
     Grown,
     Hello,
-    Kind,
     Leave,
     List,
     Listed,
@@ -30,8 +28,8 @@ from worker.keeper.messages import (
     Spawn,
     Stop,
     Tell,
-    encode,
 )
+from worker.keeper.records import RECORD, Kind
 
 KEEPER = str(Path(worker.keeper.__file__).parent)
 PATIENCE_S = 20

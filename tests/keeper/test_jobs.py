@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import PATIENCE_S, Driver, Keeper, finish, start
-from worker.keeper.messages import Done, Ended, Grown, Kind, Leave, Refused, Running, Tell
+from worker.keeper.messages import Done, Ended, Grown, Leave, Refused, Running, Tell
+from worker.keeper.records import Kind
 
 pytestmark = pytest.mark.every_python
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import Driver, Keeper, finish, start
-from worker.keeper.messages import INDEX_MAGIC, SIGNALED, Kind
+from worker.keeper.records import INDEX_MAGIC, SIGNALED, Kind
 
 RUNS = {Kind.RUN_STDOUT: b"o", Kind.RUN_STDERR: b"e", Kind.RUN_MERGED: b"m"}
 GAPS = {Kind.GAP_STDOUT, Kind.GAP_STDERR, Kind.GAP_MERGED}

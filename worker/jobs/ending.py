@@ -17,7 +17,7 @@ from typing import Final
 from worker.jobs.clock import utc
 from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, read_ended
 from worker.jobs.tally import Tally
-from worker.keeper.messages import SIGNALED, EndRecord
+from worker.keeper.records import SIGNALED, EndRecord
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 
 _STOPPED: Final = frozenset({Cause.STOP, Cause.TIME_LIMIT, Cause.SHUTDOWN})

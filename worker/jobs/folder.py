@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from worker.errors import BadState
-from worker.keeper.messages import FILE_VERSION, MAX_JSON, BadFrame, EndRecord, Spawn, checked
+from worker.keeper.frames import MAX_JSON, BadFrame, checked
+from worker.keeper.messages import Spawn
+from worker.keeper.records import FILE_VERSION, EndRecord
 
 T = TypeVar("T")
 # Ours, and it passes: no word about the file that couldn't be opened.

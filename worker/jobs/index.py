@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from worker.keeper.messages import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
+from worker.keeper.records import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
 from worker.state import Stream
 
 FIRST: Final = 1  # record 0 is the header

@@ -28,12 +28,11 @@ from worker.errors import (
     SetupError,
     Unavailable,
 )
+from worker.keeper.frames import BadFrame, Frames, encode
 from worker.keeper.messages import (
     PROTOCOL,
-    BadFrame,
     Done,
     Ended,
-    Frames,
     Grown,
     Hello,
     Leave,
@@ -48,7 +47,6 @@ from worker.keeper.messages import (
     Spawn,
     Stop,
     Tell,
-    encode,
 )
 
 Event = Running | Grown | Ended | Leave

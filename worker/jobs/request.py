@@ -11,7 +11,8 @@ from uuid import UUID
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
-from worker.keeper.messages import MAX_JSON, Spawn, to_json
+from worker.keeper.frames import MAX_JSON, to_json
+from worker.keeper.messages import Spawn
 from worker.spec import JobSpec, OutputMode
 
 _OWN: Final = ("ask", "created_us", "output_cap")  # not the client's

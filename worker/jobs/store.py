@@ -20,7 +20,8 @@ from worker.errors import InternalError, NoRoom
 from worker.jobs.clock import us_of, utc
 from worker.jobs.request import digest_of
 from worker.jobs.schema import opened
-from worker.keeper.messages import Spawn, checked, to_json
+from worker.keeper.frames import checked, to_json
+from worker.keeper.messages import Spawn
 from worker.state import FINAL, NEXT, Cause, JobState, JobStatus, Outcome, OutputSize
 
 _ADD: Final = """

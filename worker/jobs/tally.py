@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.jobs.index import FIRST, GAPS, STREAM, Gaps, Index, Record
-from worker.keeper.messages import Kind
+from worker.keeper.records import Kind
 from worker.state import OutputSize, Stream
 
 _TURN: Final = 4096  # records, some ms: then others have their turn

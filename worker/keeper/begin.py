@@ -10,9 +10,10 @@ from typing import Protocol
 
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.child import Program
-from worker.keeper.messages import Kind, Spawn
+from worker.keeper.messages import Spawn
 from worker.keeper.output import pipe
 from worker.keeper.record import Record, remove
+from worker.keeper.records import Kind
 from worker.keeper.spawn import Child, Spawner, program_of
 from worker.keeper.tree import CgroupTree, SessionTree
 

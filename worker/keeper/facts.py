@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.keeper.child import Failure
 from worker.keeper.life import Phase
-from worker.keeper.messages import SIGNALED, Kind
+from worker.keeper.records import SIGNALED, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from worker.keeper.child import Failure, Stage
 from worker.keeper.facts import Counts, Exit, Extent, Facts, Gap, Stopped
 from worker.keeper.job import Job
 from worker.keeper.life import Phase
-from worker.keeper.messages import Kind
 from worker.keeper.record import Record
+from worker.keeper.records import Kind
 from worker.keeper.spawn import Child, program_of
 from worker.keeper.tree import CgroupTree, SessionTree
 

@@ -11,7 +11,7 @@ import os
 from typing import Final
 
 from worker.keeper.facts import Extent, Gap
-from worker.keeper.messages import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
+from worker.keeper.records import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, Kind
 
 BLOCK: Final = 4096
 AHEAD: Final = 5 * RECORD.size  # two gaps, two runs, one exit

@@ -10,12 +10,12 @@ from typing import Final, Protocol
 
 from worker.keeper.begin import begin
 from worker.keeper.facts import Stopped
+from worker.keeper.frames import BadFrame
 from worker.keeper.job import Job
 from worker.keeper.log import report
 from worker.keeper.loop import Loop, guarded
 from worker.keeper.messages import (
     PROTOCOL,
-    BadFrame,
     Done,
     Hello,
     Leave,

@@ -6,9 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from worker.keeper.frames import BadFrame, Frames, encode
 from worker.keeper.log import say
 from worker.keeper.loop import READABLE, WRITABLE, Loop, Timer
-from worker.keeper.messages import BadFrame, Frames, Message, encode
+from worker.keeper.messages import Message
 
 PIECE: Final = 256 * 1024
 PATIENCE_S: Final = 10.0

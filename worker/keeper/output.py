@@ -18,7 +18,7 @@ from typing import Final
 from worker.keeper.facts import Counts
 from worker.keeper.index import AHEAD, Index
 from worker.keeper.log import say
-from worker.keeper.messages import Kind
+from worker.keeper.records import Kind
 
 PIECE: Final = 256 * 1024  # a splice; larger ones are slower, and so are larger pipes
 STAMP_US: Final = 10_000  # a run that goes on for longer gets another time

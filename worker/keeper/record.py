@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from worker.keeper.facts import Counts, Exit, Extent, Facts, Stopped
+from worker.keeper.frames import checked, to_json
 from worker.keeper.index import Index
-from worker.keeper.messages import FILE_VERSION, EndRecord, Kind, Spawn, checked, to_json
+from worker.keeper.messages import Spawn
+from worker.keeper.records import FILE_VERSION, EndRecord, Kind
 
 ENDED_SIZE: Final = 4096
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

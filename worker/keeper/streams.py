@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 
 from worker.keeper.loop import Owner
-from worker.keeper.messages import Kind
 from worker.keeper.output import Output
 from worker.keeper.pumps import Pumps
+from worker.keeper.records import Kind
 
 
 class Streams:

@@ -4,15 +4,8 @@ import json
 
 import pytest
 
-from worker.keeper.messages import (
-    LENGTHS,
-    MAX_JSON,
-    MAX_RAW,
-    BadFrame,
-    Frames,
-    Stop,
-    encode,
-)
+from worker.keeper.frames import LENGTHS, MAX_JSON, MAX_RAW, BadFrame, Frames, encode
+from worker.keeper.messages import Stop
 
 JOB = "0b5c9c4e-7d5f-4a6e-9a70-0123456789ab"
 STOP = Stop(1, JOB, "a client with \udcff in its name", None)
