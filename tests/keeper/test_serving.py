@@ -64,14 +64,13 @@ Starter = Callable[..., Service]
 def serve(state: Path, tmp_path: Path) -> Iterator[Starter]:
     started: list[Service] = []
 
-    def start(script: str = RELAY, **options: str) -> Service:
+    def start(script: str = RELAY) -> Service:
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(str(state / "listening"))
         listening.listen()
         lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT)
         argv = [sys.executable, "-I", "-S", KEEPER, str(state), "--lock", str(lock)]
         argv += ["--listen", str(listening.fileno())]
-        argv += [word for name, value in options.items() for word in (f"--{name}", value)]
         server = os.memfd_create("server")
         program = tmp_path / "server.py"
         program.write_text(script)
@@ -94,10 +93,10 @@ def serve(state: Path, tmp_path: Path) -> Iterator[Starter]:
         assert "fault" not in service.log.read_text()
 
 
-def ready(service: Service) -> Driver:
+def ready(service: Service, grace_s: float = 10.0) -> Driver:
     driver = service.connect()
     driver.greet()
-    driver.send(Ready())
+    driver.send(Ready(grace_s))
     return driver
 
 
@@ -115,7 +114,7 @@ def test_a_killed_server_is_followed_by_another_and_no_job_notices(serve: Starte
         driver = service.connect()
         driver.greet()
         assert driver.wait(Listed).job == job
-        driver.send(Ready())
+        driver.send(Ready(10.0))
     driver.stop(job)
     assert driver.ended(job)["signal"] == signal.SIGTERM
     assert service.log.read_text().count("the server ended with status 137: next start in") == 3
@@ -154,8 +153,8 @@ def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> N
 
 
 def test_a_second_sigterm_hurries(serve: Starter) -> None:
-    service = serve(**{"shutdown-grace": "3600"})
-    driver = ready(service)
+    service = serve()
+    driver = ready(service, grace_s=3600)
     job = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98722; done")
     driver.wait_output(job, b"up\n")
     service.process.terminate()

@@ -149,8 +149,8 @@ class KeeperClient:
         """Ask for one Grown when the output of `job` is longer than `size`."""
         self._send(Tell(job, size))
 
-    def ready(self) -> None:
-        self._send(Ready())
+    def ready(self, grace_s: float) -> None:
+        self._send(Ready(grace_s))
 
     def leave(self) -> None:
         """It ends all jobs, tells of each, closes its socket and goes."""

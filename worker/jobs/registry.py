@@ -143,9 +143,9 @@ class Registry:
         if not job.status.is_final:
             await roster.stop(job, grace_period, by)
 
-    def ready(self) -> None:
-        """Tell the keeper that its server serves."""
-        self._open_parts()[1].ready()
+    def ready(self, shutdown_grace: float) -> None:
+        """Tell the keeper that its server serves, and how many seconds jobs have at the end."""
+        self._open_parts()[1].ready(shutdown_grace)
 
     async def wait_leaving(self) -> None:
         """Until the keeper asks its server to drain; nothing is started from then on."""

@@ -1,7 +1,7 @@
 """The steps of the keeper's start, in order.
 
 STATE --lock FD --program FD: used by a program (library)
-STATE --lock FD --listen FD,FD [--shutdown-grace S] --server FD: FD holds the server's argv, JSON
+STATE --lock FD --listen FD,FD --server FD: FD holds the server's argv, JSON
 ... --resume FD: after its own re-exec; FD holds a Table
 --check FD: is that a Table for this code?
 """
@@ -14,7 +14,6 @@ import resource
 import signal
 import socket
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +29,6 @@ from worker.keeper.replacement import Start
 from worker.keeper.serving import Service
 from worker.keeper.spawn import Spawner
 
-SHUTDOWN_GRACE_S: Final = "10"
 HANDLED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -94,8 +92,8 @@ def _surroundings(nofile: tuple[int, int], oom_score: str | None) -> Surrounding
 def _for_program(keeper: Keeper, end: int) -> int:
     with contextlib.suppress(PermissionError):  # it made a session for us already
         os.setsid()
-    Program(keeper, socket.socket(fileno=end))
-    _handle(keeper, partial(keeper.leave, None), lambda: None)
+    program = Program(keeper, socket.socket(fileno=end))
+    _handle(keeper, program.leave, lambda: None)
     keeper.loop.run()
     return 0
 
@@ -106,8 +104,7 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
         server=int(options["--server"]),
         files=[int(options["--lock"]), *map(int, options["--listen"].split(","))],
     )
-    grace_s = float(options.get("--shutdown-grace", SHUTDOWN_GRACE_S))
-    service = Service(keeper, start, grace_s)
+    service = Service(keeper, start)
     _handle(keeper, service.leave, service.reload)
     service.start()
     keeper.loop.run()

@@ -28,7 +28,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The server serves."""
+    """The server serves; `grace_s` is what its configuration gives the jobs at the end of all."""
+
+    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import socket
 
 from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
-from worker.keeper.messages import Message
+from worker.keeper.messages import Leave, Message
 
 
 class Program:
@@ -24,6 +24,11 @@ class Program:
 
     def on_lost(self) -> None:
         self._link = None
+        self._keeper.leave(None)
+
+    def leave(self) -> None:
+        """On SIGTERM: the program is told that nothing is started any more."""
+        self.send(Leave())
         self._keeper.leave(None)
 
     def dismiss(self) -> None:

@@ -22,6 +22,7 @@ from worker.keeper.replacement import Replacement, Start
 FIRST_PAUSE_S: Final = 0.1  # doubled by each server that isn't ready before it ends
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 1.0  # a server that was ready and lived so long is followed at once
+GRACE_S: Final = 10.0  # until a server has said what is configured
 GOING_S: Final = 10.0  # a server that was dismissed and doesn't go is killed then
 
 
@@ -41,7 +42,9 @@ class Server:
         service.keeper.loop.watch(self._pidfd, self._on_exit, self)
 
     def on_message(self, message: Message) -> None:
-        self.is_ready = self.is_ready or isinstance(message, Ready)
+        if isinstance(message, Ready):
+            self.is_ready = True
+            self._service.grace_s = message.grace_s
         self._service.keeper.receive(message)
 
     def on_lost(self) -> None:
@@ -75,12 +78,13 @@ class Server:
 
 
 class Service:
-    """Keeps a server serving. `grace_s` is that of the jobs when all of us end."""
+    """Keeps a server serving."""
 
-    def __init__(self, keeper: Keeper, start: Start, grace_s: float) -> None:
+    def __init__(self, keeper: Keeper, start: Start) -> None:
         self.keeper = keeper
+        self.grace_s = GRACE_S  # of the jobs when all of us end
         self.status = 0  # of this program
-        self._start, self._grace_s = start, grace_s
+        self._start = start
         self._server: Server | None = None
         self._replacement: Replacement | None = None
         self._was_ready = "--resume" in start.words
@@ -102,7 +106,7 @@ class Service:
 
     def leave(self) -> None:
         """On SIGTERM; asked a second time it hurries."""
-        grace_s = 0.0 if self._is_leaving else self._grace_s
+        grace_s = 0.0 if self._is_leaving else self.grace_s
         self._is_leaving = True
         self.send(Leave())
         self.keeper.leave(grace_s)

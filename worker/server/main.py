@@ -83,7 +83,6 @@ def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     for descriptor in (lock_fd, server, *sockets):
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - os's own
     options = ["--lock", str(lock_fd), *listen, "--server", str(server)]
-    options += ["--shutdown-grace", str(config.shutdown_grace)]
     keeper = [sys.executable, "-I", "-S", str(KEEPER), str(config.state_directory), *options]
     os.execv(sys.executable, keeper)  # noqa: S606 - no shell
 

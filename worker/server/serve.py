@@ -76,7 +76,7 @@ async def serve(
         accepting(door, sockets, context),
         asyncio.TaskGroup() as tasks,
     ):
-        registry.ready()
+        registry.ready(config.shutdown_grace)
         announce(config.listen_address, sockets)
         leaving = tasks.create_task(leave(registry, door))
         if await registry.wait_keeper_gone():
