@@ -1,10 +1,26 @@
 """Everything that can go wrong, as one tree; `worker.rpc.statuses` gives each answer its code.
 
 WorkerError
-├── SetupError               nothing could be asked yet: mend the file that it names
-│   ├── BadConfig            a configuration, certificate or key
+├── SetupError               nothing could be asked yet, and asking again won't help
+│   ├── BadConfig            a configuration, certificate or key: mend the file that it names
+│   │   └── BadCredentials   ... one of those that TLS stands on
+│   │       ├── MissingFile         correct the path
+│   │       ├── UnreadableFile      correct the path or the rights
+│   │       ├── ExposedKey          others can get at the key: chmod 600
+│   │       ├── EncryptedKey        decrypt it
+│   │       ├── WrongKey            it belongs to another certificate
+│   │       ├── CertificateExpired  have a new one issued
+│   │       ├── NotYetValid         look at the clock
+│   │       └── WrongUsage          a certificate that isn't for clients
 │   ├── BadState             a state directory that can't be used (rights, a newer version)
-│   └── StateInUse           another server or Registry owns the state directory
+│   ├── StateInUse           another server or Registry owns the state directory
+│   ├── UnknownHost          correct serverAddress
+│   ├── OtherProtocol        what answers there is no workerserver: correct serverAddress
+│   └── UntrustedServer      what answers there isn't the server to trust, by its certificate
+│       ├── OtherName            it is for another name: correct serverAddress
+│       ├── OtherAuthority       none of serverCA has certified it: correct one of the two
+│       ├── ServerExpired        have the server's certificate renewed
+│       └── ServerNotYetValid    look at both clocks
 └── JobError                 the answer to a request
     ├── InvalidRequest       mend the request
     │   └── CannotExecute    ... its command: no file, no right, no interpreter, no directory
@@ -15,9 +31,13 @@ WorkerError
     ├── NoRoom               disk, descriptors, processes, memory: try again later
     ├── NotBuilt             this server doesn't know that RPC or field
     ├── Unauthenticated      present a certificate
+    │   └── CertificateRefused   ... that the server accepts: this one it doesn't
     ├── PermissionDenied     present a certificate with another role
     ├── TimedOut             the caller's own deadline ran out
     ├── Unavailable          not reachable, or leaving: try again
+    │   ├── NotListening     nobody listens there: start the server
+    │   ├── NoAnswer         silence: look at the address and the network
+    │   ├── ConnectionLost   it broke during the request, which may have been done
     │   ├── KeeperLost       the keeper ended: open a new Registry
     │   └── Incomplete       the output broke off before its end: ask again from the next offset
     └── InternalError        a fault of ours: it is in the server's log
@@ -38,12 +58,76 @@ class BadConfig(SetupError):
     """A configuration, certificate or key that can't be used; the message names the file."""
 
 
+class BadCredentials(BadConfig):
+    """A file that TLS stands on: of an authority, a certificate or a key."""
+
+
+class MissingFile(BadCredentials):
+    """It isn't there."""
+
+
+class UnreadableFile(BadCredentials):
+    """It is there and can't be read: rights, or it is no file."""
+
+
+class ExposedKey(BadCredentials):
+    """A private key that others can read."""
+
+
+class EncryptedKey(BadCredentials):
+    """A private key with a passphrase, which nobody could type."""
+
+
+class WrongKey(BadCredentials):
+    """A private key that isn't the certificate's."""
+
+
+class CertificateExpired(BadCredentials):
+    """One of our own; the message names its subject and its last day."""
+
+
+class NotYetValid(BadCredentials):
+    """One of our own, or the clock is wrong; the message names both."""
+
+
+class WrongUsage(BadCredentials):
+    """A certificate that isn't for what it is used for."""
+
+
 class BadState(SetupError):
     """A state directory that can't be used: rights, or written by a newer version."""
 
 
 class StateInUse(SetupError):
     """Another server or Registry owns the state directory; the message names its pid."""
+
+
+class UnknownHost(SetupError):
+    """The name in `serverAddress` isn't known."""
+
+
+class OtherProtocol(SetupError):
+    """The other side speaks no TLS, another version or suite of it, or no HTTP/2."""
+
+
+class UntrustedServer(SetupError):
+    """The certificate that the other side has shown won't do."""
+
+
+class OtherName(UntrustedServer):
+    """It is for other names than the one dialled."""
+
+
+class OtherAuthority(UntrustedServer):
+    """None of the authorities that are trusted has certified it."""
+
+
+class ServerExpired(UntrustedServer):
+    """It has expired."""
+
+
+class ServerNotYetValid(UntrustedServer):
+    """It isn't valid yet."""
 
 
 class JobError(WorkerError):
@@ -86,6 +170,10 @@ class Unauthenticated(JobError):
     """The client presented no certificate."""
 
 
+class CertificateRefused(Unauthenticated):
+    """The server has refused the client's certificate in the handshake."""
+
+
 class PermissionDenied(JobError):
     """The client's role doesn't allow it; the message names the role that does."""
 
@@ -96,6 +184,18 @@ class TimedOut(JobError):
 
 class Unavailable(JobError):
     """The server can't be reached, or is leaving."""
+
+
+class NotListening(Unavailable):
+    """Nobody listens at the server's address."""
+
+
+class NoAnswer(Unavailable):
+    """Nothing was heard within the time that an answer takes."""
+
+
+class ConnectionLost(Unavailable):
+    """It broke during the request: whether that was done isn't known."""
 
 
 class KeeperLost(Unavailable):

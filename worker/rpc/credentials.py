@@ -16,7 +16,17 @@ from typing import Any, Final, Never
 
 from cryptography import x509
 
-from worker.errors import BadConfig
+from worker.errors import (
+    BadCredentials,
+    CertificateExpired,
+    EncryptedKey,
+    ExposedKey,
+    MissingFile,
+    NotYetValid,
+    UnreadableFile,
+    WrongKey,
+)
+from worker.rpc.role import UNREADABLE
 
 _MISMATCH: Final = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the latter: of another kind
 
@@ -30,7 +40,9 @@ def load_authority(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError as error:
-        raise BadConfig(f"{ca}: no PEM certificate of an authority in it") from error
+        raise BadCredentials(
+            f"{ca}: no PEM certificate of an authority in it: put the authority's there"
+        ) from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate in `ca` will do
     check_authorities(ca, context.get_ca_certs(), datetime.now(UTC))
 
@@ -43,8 +55,8 @@ def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None
     check_mode(key)
 
     def no_passphrase() -> Never:
-        raise BadConfig(
-            f"{key}: the key is encrypted, and nobody could type the passphrase; "
+        raise EncryptedKey(
+            f"{key}: the key is encrypted, and nobody could type the passphrase: "
             "decrypt it with `openssl pkey -in OLD -out NEW`"
         )
 
@@ -52,25 +64,36 @@ def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None
         context.load_cert_chain(certificate, key, password=no_passphrase)
     except ssl.SSLError as error:
         if error.reason in _MISMATCH:
-            raise BadConfig(
-                f"{key} is not the key of the first certificate in {certificate}"
+            raise WrongKey(
+                f"{key} is not the key of the first certificate in {certificate}: "
+                "name the two that were issued together"
             ) from error
         if error.reason is None:  # "PEM lib", and the certificate has been read before
-            raise BadConfig(f"{key}: no PEM private key in it") from error
+            raise BadCredentials(
+                f"{key}: no PEM private key in it: name the key that was issued with {certificate}"
+            ) from error
         said = error.reason.lower().replace("_", " ")
-        raise BadConfig(f"{certificate}: OpenSSL refuses it with {key}: {said}") from error
+        raise BadCredentials(
+            f"{certificate}: OpenSSL refuses it with {key} ({said}): have a new one issued"
+        ) from error
 
 
 def check_file(path: Path) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be read for ever
-            raise BadConfig(f"{path} is not a file")
+            raise UnreadableFile(f"{path} is not a file: correct the path in the configuration")
         with path.open("rb"):
             pass
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFile(
+            f"{path}: {error.strerror}: correct the path in the configuration"
+        ) from error
     except OSError as error:
-        raise BadConfig(f"{path}: {error.strerror}") from error
+        raise UnreadableFile(
+            f"{path}: {error.strerror}: it must be a file that this user can read"
+        ) from error
     except ValueError as error:  # a NUL in the name
-        raise BadConfig(f"{str(path)!r} can't be the name of a file") from error
+        raise MissingFile(f"{str(path)!r} can't be the name of a file") from error
 
 
 def check_mode(key: Path) -> None:
@@ -80,16 +103,18 @@ def check_mode(key: Path) -> None:
     found = key.stat()
     forbidden = 0o037 if found.st_uid == 0 else 0o077
     if found.st_mode & forbidden:
-        raise BadConfig(
+        raise ExposedKey(
             f"{key}: others can get at this key (mode {stat.S_IMODE(found.st_mode):04o}): "
             f"chmod 600 {shlex.quote(str(key))}"
         )
 
 
 def check_authorities(ca: Path, found: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Raise BadConfig unless one of them, as ssl describes them, is an authority at `now`."""
+    """Raise BadCredentials unless one of them, as ssl describes them, is an authority at `now`."""
     if not found:  # OpenSSL takes any certificate, and ssl lists those of authorities
-        raise BadConfig(f"{ca}: no certificate of an authority in it, but another's")
+        raise BadCredentials(
+            f"{ca}: no certificate of an authority in it, but another's: put the authority's there"
+        )
     spans = [(utc_of(each["notBefore"]), utc_of(each["notAfter"])) for each in found]
     if any(first <= now <= last for first, last in spans):
         return
@@ -102,22 +127,30 @@ def utc_of(text: str) -> datetime:
 
 
 def check_dates(path: Path, now: datetime) -> None:
-    """Raise BadConfig unless the first certificate in `path` is valid at `now`."""
+    """Raise BadCredentials unless the first certificate in `path` is valid at `now`."""
     try:
         leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
-        subject = leaf.subject.rfc4514_string() or "no subject"
-    except (TypeError, ValueError, x509.InvalidVersion) as error:
-        raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
-    span = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    check_span(path, f"the certificate ({subject})", span, now)
+        span = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    except UNREADABLE as error:
+        raise BadCredentials(f"{path}: no PEM certificate that can be read: {error}") from error
+    check_span(path, f"the certificate ({subject_of(leaf)})", span, now)
+
+
+def subject_of(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.subject.rfc4514_string() or "no subject"
+    except UNREADABLE:  # by us; OpenSSL takes it
+        return "its subject can't be read"
 
 
 def check_span(path: Path, what: str, span: tuple[datetime, datetime], now: datetime) -> None:
     first, last = span
     if now < first:
-        raise BadConfig(
-            f"{path}: {what} is valid from {first:%Y-%m-%d %H:%M} UTC on; "
-            f"the clock says {now:%Y-%m-%d %H:%M}"
+        raise NotYetValid(
+            f"{path}: {what} is valid from {first:%Y-%m-%d %H:%M} UTC on, and the clock says "
+            f"{now:%Y-%m-%d %H:%M}: set the clock, or wait"
         )
     if now > last:
-        raise BadConfig(f"{path}: {what} expired at {last:%Y-%m-%d %H:%M} UTC: issue a new one")
+        raise CertificateExpired(
+            f"{path}: {what} expired at {last:%Y-%m-%d %H:%M} UTC: have a new one issued"
+        )
