@@ -11,9 +11,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from worker.errors import BadConfig
+
 AUTHORITY_DAYS: Final = 3650
+AUTHORITY_NAME: Final = "job-worker authority"
 # What was issued just now must not be refused by a clock that is some minutes behind.
 SKEW: Final = timedelta(minutes=5)
+_NAME_SIZE: Final = 64  # RFC 5280, appendix A: ub-common-name
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,13 @@ class Pair:
     key: ec.EllipticCurvePrivateKey
 
 
-def new_authority(
-    now: datetime, *, name: str = "job-worker authority", days: int = AUTHORITY_DAYS
-) -> Pair:
-    """One that certifies servers and clients, but no further authority."""
+def new_authority(now: datetime, *, name: str = AUTHORITY_NAME, days: int = AUTHORITY_DAYS) -> Pair:
+    """One that certifies servers and clients, but no further authority.
+
+    Raises BadConfig for a name that no certificate can bear.
+    """
+    if not 0 < len(name) <= _NAME_SIZE or not name.isprintable():
+        raise BadConfig(f"{name!r} can't be an authority's name: 1 to {_NAME_SIZE} characters")
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     certificate = (

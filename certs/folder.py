@@ -10,6 +10,7 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.authority import Pair
 from worker.errors import BadConfig
+from worker.rpc.role import UNREADABLE
+
+_NUMBER_SHOWN: Final = 8  # hexadecimal digits
 
 
 def make_folder(folder: Path) -> None:
@@ -44,6 +48,24 @@ def write_pair(folder: Path, name: str, pair: Pair, *, replace: bool = False) ->
     _put(folder / f"{name}.key", key, 0o600, replace=replace)
     certificate = pair.certificate.public_bytes(serialization.Encoding.PEM)
     _put(folder / f"{name}.pem", certificate, 0o644, replace=replace)
+
+
+def keep_pair(folder: Path, name: str, certificate: x509.Certificate) -> Path:
+    """Give both files of `certificate` a second name, which bears its number: that of the latter.
+
+    Where they have it, an earlier attempt was cut short after this: what it kept is right. The
+    key may be elsewhere: it belongs to who uses it.
+    """
+    kept = f"{name}.{certificate.serial_number:040x}"[: len(name) + 1 + _NUMBER_SHOWN]
+    for end in ("key", "pem"):
+        path = folder / f"{kept}.{end}"
+        try:
+            path.hardlink_to(folder / f"{name}.{end}")
+        except (FileExistsError, FileNotFoundError):
+            continue
+        except OSError as error:
+            raise BadConfig(f"{path}: {error.strerror}") from error
+    return folder / f"{kept}.pem"
 
 
 def _check_free(folder: Path, name: str) -> None:
@@ -111,10 +133,16 @@ def load_pair(folder: Path, name: str) -> Pair:
 
 
 def load_certificate(path: Path) -> x509.Certificate:
+    """The first one in `path`."""
+    return load_certificates(path)[0]
+
+
+def load_certificates(path: Path) -> list[x509.Certificate]:
+    """At least one. Raises BadConfig."""
     try:
-        return x509.load_pem_x509_certificate(_contents(path))
-    except (TypeError, ValueError, x509.InvalidVersion) as error:
-        raise BadConfig(f"{path}: no PEM certificate that can be read: {error}") from error
+        return x509.load_pem_x509_certificates(_contents(path))
+    except UNREADABLE as error:
+        raise BadConfig(f"{path}: no PEM certificate that can be read") from error
 
 
 def _contents(path: Path) -> bytes:

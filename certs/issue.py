@@ -22,7 +22,7 @@ DAYS: Final = 365
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.ASCII)
 _NUMBERS: Final = re.compile(r"[0-9.]+", re.ASCII)
-_CLIENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 
 
 def server_certificate(
@@ -56,11 +56,7 @@ def client_certificate(
 
     Raises BadConfig for a name that can't be the name of a file.
     """
-    if not _CLIENT.fullmatch(name):
-        raise BadConfig(
-            f"{name!r} can't be a client's name: it starts with a letter or digit, goes on with "
-            "those and . _ @ -, and has at most 64 of them"
-        )
+    check_name(name, "a client's name")
     extensions: list[x509.ExtensionType] = [
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     ]
@@ -69,9 +65,29 @@ def client_certificate(
     return issued(authority, name, extensions, now=now, days=days)
 
 
+def check_name(name: str, what: str) -> None:
+    """Raise BadConfig for one that can't be the name of files, safely."""
+    if not _NAME.fullmatch(name):
+        raise BadConfig(
+            f"{name!r} can't be {what}: it starts with a letter or digit, goes on with "
+            "those and . _ @ -, and has at most 64 of them"
+        )
+
+
 def issued(
     authority: Pair,
     common_name: str,
+    extensions: Sequence[x509.ExtensionType],
+    *,
+    now: datetime,
+    days: int = DAYS,
+) -> Pair:
+    return certified(authority, name_of(common_name), extensions, now=now, days=days)
+
+
+def certified(
+    authority: Pair,
+    subject: x509.Name,
     extensions: Sequence[x509.ExtensionType],
     *,
     now: datetime,
@@ -85,7 +101,7 @@ def issued(
     signer = authority.certificate
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name_of(common_name))
+        .subject_name(subject)
         .issuer_name(signer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

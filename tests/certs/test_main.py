@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,16 @@ def test_an_operators_first_steps(folder: Path) -> None:
         pytest.param(("client", "DIR/ca.pem", "x", "--role", "full"), 1, "Not a", id="a file"),
         pytest.param(("test", "DIR"), 1, "is no test certificate", id="not for tests"),
         pytest.param(("authority", "DIR/a/b"), 1, "DIR/a/b: No such file", id="no folder above"),
+        pytest.param(("authority", "DIR", "--name", ""), 1, "authority's name", id="no name"),
+        pytest.param(
+            ("server", "DIR", "--name", "a", "--file", "../x"), 1, "name of files", id="a path"
+        ),
+        pytest.param(("renew", "DIR", "ca"), 1, "is an authority's", id="renew an authority"),
+        pytest.param(("renew", "DIR", "x"), 1, "DIR/x.pem: No such file", id="renew nothing"),
+        pytest.param(("renew", "DIR", "../x"), 1, "name of files", id="renew a path"),
+        pytest.param(("show", "DIR/ca.key"), 1, "DIR/ca.key: no PEM certificate", id="show a key"),
+        pytest.param(("show", "DIR"), 1, "DIR: Is a directory", id="show a folder"),
+        pytest.param(("show",), 2, "FILE", id="show nothing"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_changes_nothing(
@@ -87,6 +99,48 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(
         assert done.stderr.startswith("workercerts: ")
         assert done.stderr.count("\n") == 1
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_year_later(folder: Path) -> None:
+    assert workercerts("client", folder, "eve", "--role", "full", "--days", "60").returncode == 0
+    old = load_pair(folder, "eve")
+    renewed = workercerts("renew", folder, "eve", "--days", "90", umask=0)
+    assert (renewed.returncode, renewed.stderr) == (0, "")
+    number = f"{old.certificate.serial_number:040x}"[:8]
+    assert f"the old ones are {folder}/eve.{number}.pem and .key" in renewed.stdout
+    new = load_pair(folder, "eve").certificate
+    assert role_of(new.public_bytes(Encoding.DER)) is Role.FULL
+    assert (folder / "eve.key").stat().st_mode & 0o777 == 0o600
+    said = workercerts("show", folder / "eve.pem", folder / "ca.pem")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "  role      full\n" in said.stdout
+    assert "  days left 89\n" in said.stdout
+    assert "  for       authority\n" in said.stdout
+
+
+def test_several_servers_have_files_of_their_own(folder: Path) -> None:
+    assert workercerts("server", folder, "--name", "b", "--file", "server-b").returncode == 0
+    assert load_pair(folder, "server-b").certificate
+
+
+def test_every_command_that_reads_a_certificate_warns_before_it_expires(tmp_path: Path) -> None:
+    assert workercerts("authority", tmp_path, "--days", "20").stderr == ""
+    warning = rf"workercerts: warning: {tmp_path}/ca\.pem expires at .* UTC, in 19 days\n"
+    for arguments in (
+        ("server", tmp_path, "--name", "localhost"),
+        ("client", tmp_path, "ada", "--role", "full"),
+        ("renew", tmp_path, "ada"),
+        ("show", tmp_path / "ca.pem"),
+    ):
+        done = workercerts(*arguments)
+        assert done.returncode == 0
+        assert re.fullmatch(warning, done.stderr)
+
+
+def test_version_and_help() -> None:
+    assert workercerts("--version").stdout == f"{version('job-worker')}\n"
+    commands = ("authority", "server", "client", "renew", "show", "test")
+    assert all(f"  {command} " in workercerts("--help").stdout for command in commands)
 
 
 def test_of_several_at_once_one_gets_the_name_whole(tmp_path: Path) -> None:
