@@ -20,7 +20,7 @@ from certs import testset
 from certs.authority import Pair, new_authority
 from certs.folder import load_pair, write_pair
 from certs.issue import client_certificate, issued, server_certificate
-from worker.errors import BadConfig, Unavailable
+from worker.errors import BadConfig, OtherProtocol
 from worker.rpc import tls
 from worker.rpc.role import ROLE_OID, Role, encoded, role_of
 from worker.rpc.tls import SUITE, check_connection, client_context, server_context
@@ -308,7 +308,7 @@ async def test_a_client_that_cannot_be_limited_looks_before_it_speaks(
     monkeypatch.delattr(_ssl, "__file__")  # as where Python and OpenSSL are one program
     client = client_of(certificates)
     async with serving(server) as port:
-        with pytest.raises(Unavailable, match="TLS_AES_128_GCM_SHA256"):
+        with pytest.raises(OtherProtocol, match="TLS_AES_128_GCM_SHA256"):
             await dialled(port, client)
     async with serving(ours) as port:
         assert await dialled(port, client) == f"served TLSv1.3 {SUITE} full"
@@ -329,7 +329,7 @@ async def test_a_connection_of_tls_1_2_is_refused_by_the_client(certificates: Pa
     client = ssl.create_default_context(cafile=certificates / "ca.pem")
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     async with serving(server) as port:
-        with pytest.raises(Unavailable, match=r"TLSv1\.2"):
+        with pytest.raises(OtherProtocol, match=r"TLSv1\.2"):
             await dialled(port, client)
         server.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises((ssl.SSLError, ConnectionError)):

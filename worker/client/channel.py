@@ -1,28 +1,28 @@
-"""The connection to the server: TCP, TLS with the one suite, then HTTP/2.
-
-Not a byte of HTTP/2 leaves before the suite is checked, and a connection counts only once the
-server has spoken: in TLS 1.3 a server that refuses the client's certificate does so after the
-client has seen the handshake succeed.
-"""
+"""The channel to the server: it dials when a request needs it, and tells what went wrong."""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import BaseTransport, Transport
-from contextlib import ExitStack, suppress
+import logging
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, cast
+from typing import Any, Final, TypeVar
 
-from grpclib.client import Channel, Handler
+from grpclib.client import Channel
 from grpclib.config import Configuration
-from grpclib.protocol import H2Protocol
-from h2.config import H2Configuration
+from grpclib.const import Cardinality
+from grpclib.metadata import Deadline
+from multidict import MultiDict
 
+from worker.client.call import Call
 from worker.client.config import ClientConfig
+from worker.client.connection import PinnedProtocol
 from worker.client.diagnose import diagnosed
-from worker.errors import WorkerError
+from worker.client.examine import examined
+from worker.errors import BadCredentials, Unavailable
 from worker.rpc.codec import StrictCodec
-from worker.rpc.tls import check_connection, client_context
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds until the server has spoken
 CLOSE_TIMEOUT: Final = 1.0
@@ -41,9 +41,12 @@ CONFIGURATION: Final = Configuration(
     _http2_min_sent_ping_interval_without_data=KEEPALIVE_TIME / 2,
 )
 
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
 
 def client_channel(config: ClientConfig) -> Channel:
-    """For the generated stub; it connects at the first call. Raises BadConfig.
+    """For the generated stub; it connects at the first call. Raises BadCredentials.
 
     `async with` it: its end waits until the connection is closed.
     """
@@ -51,24 +54,64 @@ def client_channel(config: ClientConfig) -> Channel:
 
 
 class PinnedChannel(Channel):
+    _protocol: PinnedProtocol | None
+
     def __init__(self, config: ClientConfig) -> None:
-        self._address = config.server_address
+        self._client = config
+        self._open: set[PinnedProtocol] = set()
+        self.is_closed = False
         super().__init__(
-            self._address.host,
-            self._address.port,
-            ssl=client_context(config.server_ca, config.client_certificate, config.client_key),
+            config.server_address.host,
+            config.server_address.port,
+            ssl=examined(config),
             codec=StrictCodec(),
             config=CONFIGURATION,
         )
 
     async def connect(self) -> None:
-        """Now instead of at the first call. Raises BadConfig or Unavailable, with the reason."""
+        """Now instead of at the first call. Raises SetupError or Unavailable, with the reason."""
         await self.__connect__()
+
+    def request(  # noqa: PLR0913 - grpclib's signature
+        self,
+        name: str,
+        cardinality: Cardinality,
+        request_type: type[Asked],
+        reply_type: type[Answered],
+        *,
+        timeout: float | None = None,
+        deadline: Deadline | None = None,
+        metadata: Any = None,
+    ) -> Call[Asked, Answered]:
+        limits = [] if deadline is None else [deadline]
+        if timeout is not None:
+            limits.append(Deadline.from_timeout(timeout))
+        headers: Any = MultiDict(metadata or ())
+        return Call(
+            self,
+            name,
+            headers,
+            cardinality,
+            request_type,
+            reply_type,
+            codec=self._codec,
+            status_details_codec=None,
+            dispatch=self.__dispatch__,
+            deadline=min(limits, default=None),
+        )
 
     def _protocol_factory(self) -> PinnedProtocol:
         return PinnedProtocol(self._config, self._h2_config)
 
+    @property
+    def _connected(self) -> bool:
+        # grpclib takes one for connected until it has closed, which takes a silent one a while.
+        return self._protocol is not None and self._protocol.is_usable
+
     async def _create_connection(self) -> PinnedProtocol:
+        if self.is_closed:
+            raise Unavailable("this client is closed")
+        self._renew()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 transport, protocol = await self._loop.create_connection(
@@ -84,8 +127,16 @@ class PinnedChannel(Channel):
                     await protocol.wait_greeted()
                     undo.pop_all()
         except (OSError, UnicodeError) as error:
-            raise diagnosed(self._address, error) from error
+            raise await diagnosed(self._client, error) from error
+        self._open = {each for each in self._open if not each.is_lost} | {protocol}
         return protocol
+
+    def _renew(self) -> None:
+        """Take what is in the files now: they may have been renewed since the last dial."""
+        try:
+            self._ssl = examined(self._client)
+        except BadCredentials as error:  # being replaced just now, or worse: the server will say
+            log.info("%s; the one that was read before is used", error)
 
     async def __aexit__(
         self,
@@ -93,58 +144,7 @@ class PinnedChannel(Channel):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        protocol = cast("PinnedProtocol | None", self._protocol)
+        self.is_closed = True
         self.close()
-        if protocol is not None:
+        for protocol in self._open:
             await protocol.wait_lost(CLOSE_TIMEOUT)
-
-
-class PinnedProtocol(H2Protocol):
-    """HTTP/2 that starts only on a connection with the one suite."""
-
-    def __init__(self, config: Configuration, h2_config: H2Configuration) -> None:
-        super().__init__(Handler(), config, h2_config)
-        self._transport: Transport | None = None
-        self._begun = False
-        self._fault: WorkerError | OSError | None = None
-        self._spoken = asyncio.Event()  # to by the server, or lost
-        self._lost = asyncio.Event()
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        self._transport = cast("Transport", transport)
-        try:
-            check_connection(transport.get_extra_info("ssl_object"))
-        except WorkerError as fault:
-            self._fault = fault
-            self._transport.abort()
-        else:
-            super().connection_made(transport)
-            self._begun = True
-
-    def data_received(self, data: bytes) -> None:
-        self._spoken.set()
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if not self._spoken.is_set() and self._fault is None:
-            self._fault = exc if isinstance(exc, OSError) else ConnectionAbortedError()
-        self._spoken.set()
-        self._lost.set()
-        if self._begun:
-            super().connection_lost(exc)
-
-    async def wait_greeted(self) -> None:
-        """Until the server has spoken. Raises what was wrong with the connection."""
-        await self._spoken.wait()
-        if self._fault is not None:
-            raise self._fault
-
-    async def wait_lost(self, timeout: float) -> None:
-        """Until the connection is closed, by force after `timeout` seconds."""
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._lost.wait()
-        finally:
-            if self._transport is not None:
-                self._transport.abort()

@@ -16,13 +16,25 @@ from grpclib.const import Cardinality
 from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.config import ClientConfig
-from worker.errors import Incomplete, InternalError, InvalidRequest, Unavailable
+from worker.client.resume import answered, broken_off, continued
+from worker.errors import (
+    InternalError,
+    InvalidRequest,
+    JobNotFound,
+    NoAnswer,
+    NotBuilt,
+    SetupError,
+    Unavailable,
+)
 from worker.job import Job
 from worker.rpc.convert import chunk_of, is_end, start_request, status_of
 from worker.rpc.statuses import translated
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
 
+PATIENCE: Final = 60.0  # seconds without progress
+SHORT_PATIENCE: Final = 5.0  # of a question whose answer is short
+ANSWER_TIME: Final = 10.0  # seconds past the deadline of a wait
 LONGEST_WAIT: Final = 60.0  # seconds, of one call: a wait for days is many of them
 MAX_OFFSET: Final = 2**63 - 1
 JOB_ID_SIZE: Final = 16  # bytes of a UUID
@@ -31,13 +43,15 @@ JOB_ID_SIZE: Final = 16  # bytes of a UUID
 class Client:
     """Gives the same `Job` as a Registry in process.
 
-    Entering it connects: BadConfig for a file that can't be used or a server that isn't the one
-    to trust, Unavailable for one that can't be reached. A connection that broke is made again
-    at the next call.
+    Entering it connects, once: a SetupError says what must be mended, Unavailable that the server
+    can't be reached now. A connection that breaks later is made again and the request goes on,
+    until there has been no progress for `patience` seconds (see `resume`); `status` and `stop`,
+    whose answers are short, wait 5 at most. 0: the first failure is raised.
     """
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, *, patience: float = PATIENCE) -> None:
         self._config = config
+        self._patience = patience
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
@@ -66,67 +80,118 @@ class Client:
         With the same id and spec again it is the same job: nothing is started twice. Raises
         InvalidRequest, JobExists, NoRoom; after Unavailable the job may have been started.
         """
-        asked = start_request(spec, job_id or uuid4())
-        with translated():
-            answer = await self._stub.start(asked)
+        chosen = job_id or uuid4()
+        asked = start_request(spec, chosen)
+        has_asked = False
+
+        async def start() -> wire.StartResponse:
+            nonlocal has_asked
+            if has_asked:
+                await self._check_idempotent(chosen)
+            has_asked = True
+            return await self._stub.start(asked)
+
+        try:
+            answer = await answered(self._channel, start, self._patience)
+        except (SetupError, Unavailable) as error:
+            if not has_asked:
+                raise
+            raise type(error)(f"job {chosen} may have been started, query it: {error}") from error
         if len(answer.job_id) != JOB_ID_SIZE:
             raise InternalError(f"the server's StartResponse bears the job id {answer.job_id!r}")
         return Job(UUID(bytes=answer.job_id), self)  # the original server chooses its own
 
+    async def _check_idempotent(self, job_id: UUID) -> None:
+        """Raise NotBuilt where a second Start with that id would start a second job.
+
+        A server that knows Wait knows ids that the client has chosen, too.
+        """
+        try:
+            with translated():
+                await self._stub.wait(wire.WaitRequest(job_id.bytes, timedelta(0)))
+        except JobNotFound:
+            pass  # it has not been started yet
+        except NotBuilt as error:
+            raise NotBuilt(
+                "the connection broke during the start, and this server can't tell a second"
+                " attempt from a second job: look there whether it runs"
+            ) from error
+
     async def status(self, job_id: UUID) -> JobStatus:
         """See Job.status."""
-        with translated():
-            answer = await self._stub.query_status(wire.QueryStatusRequest(job_id=job_id.bytes))
+        asked = wire.QueryStatusRequest(job_id=job_id.bytes)
+        answer = await answered(self._channel, lambda: self._stub.query_status(asked), self._short)
         return status_of(answer, job_id)
 
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus:
         """See Job.wait."""
         now = asyncio.get_running_loop().time
         deadline = float("inf") if timeout is None else now() + timeout
-        while True:
-            left = max(0.0, min(LONGEST_WAIT, deadline - now()))
-            asked = wire.WaitRequest(job_id=job_id.bytes, timeout=timedelta(seconds=left))
-            with translated():
-                status = status_of(await self._stub.wait(asked), job_id)
-            if status.is_final or now() >= deadline:
-                return status
+        until = None if timeout is None else deadline + ANSWER_TIME
+        try:
+            async with asyncio.timeout_at(until):
+                while True:
+                    status = await self._waited(job_id, max(0.0, deadline - now()))
+                    if status.is_final or now() >= deadline:
+                        return status
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer {ANSWER_TIME:.0f} s after the time-out of wait") from error
+
+    async def _waited(self, job_id: UUID, seconds: float) -> JobStatus:
+        """The status once the job is final, or after at most `seconds`."""
+        left = timedelta(seconds=min(LONGEST_WAIT, seconds))
+        asked = wire.WaitRequest(job_id=job_id.bytes, timeout=left)
+        patience = min(self._patience, seconds)
+        answer = await answered(self._channel, lambda: self._stub.wait(asked), patience)
+        return status_of(answer, job_id)
 
     async def stop(self, job_id: UUID, *, grace_period: float | None = None) -> None:
         """See Job.stop."""
         asked = wire.StopRequest(job_id=job_id.bytes)
         if grace_period is not None:
             asked.grace_period = timedelta(seconds=checked_grace_period(grace_period))
-        with translated():
-            await self._stub.stop(asked)
+        await answered(self._channel, lambda: self._stub.stop(asked), self._short)
 
-    async def output(
+    @property
+    def _short(self) -> float:
+        return min(SHORT_PATIENCE, self._patience)
+
+    def output(
         self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
     ) -> AsyncGenerator[Chunk, None]:
         """See Job.output. Without its end message an answer is never complete."""
         if not 0 <= offset <= MAX_OFFSET:
             raise InvalidRequest(f"offset must be 0 to {MAX_OFFSET}, not {offset}")
-        asked = wire.GetOutputRequest(
-            job_id=job_id.bytes, offset=offset, no_follow=not follow, tagged=tagged
-        )
-        following: int | None = None
-        complete = False
+
+        def ask(place: int) -> AsyncGenerator[Chunk, None]:
+            return self._answer(
+                job_id,
+                wire.GetOutputRequest(
+                    job_id=job_id.bytes, offset=place, no_follow=not follow, tagged=tagged
+                ),
+            )
+
+        return continued(self._channel, job_id, ask, offset, self._patience)
+
+    async def _answer(
+        self, job_id: UUID, asked: wire.GetOutputRequest
+    ) -> AsyncGenerator[Chunk, None]:
+        """That of one attempt, up to its end message."""
+        following, is_complete = asked.offset, False
         try:
             with translated():
                 async with self._get_output() as stream:
                     await stream.send_message(asked, end=True)
                     async for answer in stream:
-                        if complete := is_end(answer):
+                        if is_complete := is_end(answer):
                             return
                         following = answer.offset + len(answer.output)
                         yield chunk_of(answer)
-        except Unavailable as error:
-            if complete:  # the connection broke behind the last message
-                return
-            if following is None:
+        except Unavailable:
+            if not is_complete:  # else the connection broke behind the last message
                 raise
-            raise _incomplete(job_id, following, error) from error
-        following = offset if following is None else following
-        raise _incomplete(job_id, following, "the server sent no end message")
+        if not is_complete:
+            raise broken_off(job_id, following, "the server sent no end message")
 
     def _get_output(self) -> Stream[wire.GetOutputRequest, wire.GetOutputResponse]:
         # Not the stub's: of its two nested generators only the outer one can be closed.
@@ -136,7 +201,3 @@ class Client:
             wire.GetOutputRequest,
             wire.GetOutputResponse,
         )
-
-
-def _incomplete(job_id: UUID, following: int, why: object) -> Incomplete:
-    return Incomplete(f"the output of job {job_id} broke off at offset {following}: {why}")

@@ -143,6 +143,13 @@ def subject_of(certificate: x509.Certificate) -> str:
         return "its subject can't be read"
 
 
+def issuer_of(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.issuer.rfc4514_string() or "nobody"
+    except UNREADABLE:
+        return "an authority whose name can't be read"
+
+
 def check_span(path: Path, what: str, span: tuple[datetime, datetime], now: datetime) -> None:
     first, last = span
     if now < first:

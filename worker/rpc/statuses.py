@@ -6,7 +6,6 @@ and nothing else in it names the errors of the layers below.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -16,6 +15,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from h2.exceptions import H2Error
 
 from worker.errors import (
+    ConnectionLost,
     InternalError,
     InvalidRequest,
     JobError,
@@ -69,17 +69,20 @@ def error_of(status: Status, message: str | None) -> JobError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our errors for those of gRPC, HTTP/2, TLS and sockets."""
+    """Raise our errors for those of gRPC, HTTP/2, TLS and sockets, of a request under way."""
     try:
         yield
     except GRPCError as error:
         raise error_of(error.status, error.message) from error
-    except ssl.SSLCertVerificationError as error:
-        raise Unavailable(f"the server's certificate is refused: {error.verify_message}") from error
     except TimeoutError as error:
-        # A deadline of ours has no errno; ETIMEDOUT comes from the network.
-        if error.errno is None:
+        if error.errno is None:  # a deadline of ours; ETIMEDOUT comes from the network
             raise TimedOut("the deadline ran out before the server answered") from error
-        raise Unavailable(f"connection lost: {error}") from error
+        raise _broken(error) from error
     except (StreamTerminatedError, H2Error, OSError) as error:
-        raise Unavailable(f"connection lost: {error}") from error
+        raise _broken(error) from error
+
+
+def _broken(error: Exception) -> ConnectionLost:
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    known = said and said not in ("Connection lost", "Connection closed")
+    return ConnectionLost(f"the connection broke{f' ({said})' if known else ''}: try again")

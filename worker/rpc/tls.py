@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from worker.errors import BadConfig, Unavailable
+from worker.errors import BadConfig, OtherProtocol
 from worker.rpc.credentials import load_authority, load_identity
 from worker.rpc.handshake import ServerContext
 
 SUITE: Final = "TLS_AES_256_GCM_SHA384"
 VERSION: Final = "TLSv1.3"
+ALPN: Final = "h2"
 
 
 def server_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -54,11 +55,11 @@ def client_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def check_connection(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
-    """Raise Unavailable unless the handshake agreed on our version and suite."""
+    """Raise OtherProtocol unless the handshake agreed on our version and suite."""
     version, cipher = connection.version(), connection.cipher()
     suite = cipher[0] if cipher else None
     if (version, suite) != (VERSION, SUITE):
-        raise Unavailable(
+        raise OtherProtocol(
             f"the other side agreed on {version} with {suite}; only {VERSION} with {SUITE} will do"
         )
 
@@ -66,7 +67,7 @@ def check_connection(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
 def _limit(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([ALPN])
 
 
 def pin_suite(context: ssl.SSLContext) -> bool:

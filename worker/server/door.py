@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
-from worker.errors import Unavailable
+from worker.errors import OtherProtocol
 from worker.rpc.tls import check_connection
 from worker.server.connection import Connection
 from worker.server.identity import Identity
@@ -103,7 +103,7 @@ class Visitor(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         try:
             check_connection(tls)
-        except Unavailable as error:
+        except OtherProtocol as error:
             log.warning("%s: %s", transport.get_extra_info("peername"), error)
             self._transport.abort()
             return

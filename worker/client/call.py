@@ -1,0 +1,80 @@
+"""One request over grpclib, made exact where grpclib is not.
+
+It wakes whoever waits on a connection that broke by cancelling the task, and forgets to take
+that back: a later time-out, TaskGroup or Ctrl-C of that task would go wrong. It waits for ever
+where the connection breaks before the request is sent. It asserts that answers are complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final, TypeVar, cast
+
+from grpclib.client import Stream
+from grpclib.exceptions import StreamTerminatedError
+from grpclib.utils import DeadlineWrapper
+
+from worker.client.connection import PinnedProtocol
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+CUT_SHORT: Final = "an answer ended before it was complete"
+
+
+class Waker(DeadlineWrapper):
+    """Wakes whoever waits inside of it, by an error; a cancellation by others passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cancelling: dict[asyncio.Task[object], int] = {}  # before each entered
+        self._woken: set[asyncio.Task[object]] = set()
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling[task] = task.cancelling()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        before = self._cancelling.pop(task)
+        if task in self._woken:
+            self._woken.discard(task)
+            if task.uncancel() > before:  # by another, too: that must not be lost
+                self._tasks.discard(task)
+                return
+        super().__exit__(exc_type, exc_val, exc_tb)
+
+    def cancel(self, error: Exception) -> None:
+        self._woken |= self._tasks
+        super().cancel(error)
+
+
+class Call(Stream[Asked, Answered]):
+    async def __aenter__(self) -> Stream[Asked, Answered]:
+        self._wrapper = waker = Waker()
+        if self._deadline is not None:
+            self._wrapper_ctx = waker.start(self._deadline)
+            self._wrapper_ctx.__enter__()
+        return self
+
+    async def send_request(self, *, end: bool = False) -> None:
+        protocol = cast("PinnedProtocol", await self._channel.__connect__())
+        with protocol.waking(self._wrapper):
+            await super().send_request(end=end)
+
+    async def recv_message(self) -> Answered | None:
+        try:
+            answer = await super().recv_message()
+        except AssertionError as error:  # the stream ended in the middle of a message
+            raise StreamTerminatedError(CUT_SHORT) from error
+        if answer is None and not self._cardinality.server_streaming:
+            await self.recv_trailing_metadata()  # raises what the server says, if it says it
+            raise StreamTerminatedError(CUT_SHORT)
+        return answer

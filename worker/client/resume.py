@@ -1,0 +1,150 @@
+"""A request goes on over a new connection where one breaks; it gives up in a known time.
+
+Only what another attempt may mend is tried again: Unavailable. Progress is an answer, output, or
+a connection that held for longer than a dead one could. Without any for `patience` seconds after
+a failure, the next failure is the last: a silent connection takes up to 31 s to be one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final, TypeVar
+from uuid import UUID
+
+from worker.client.channel import (
+    CLOSE_TIMEOUT,
+    KEEPALIVE_TIME,
+    KEEPALIVE_TIMEOUT,
+    PinnedChannel,
+)
+from worker.errors import Incomplete, NoAnswer, Unavailable
+from worker.rpc.statuses import translated
+from worker.state import Chunk
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.05  # seconds, then twice as long each time, up to
+LONGEST_PAUSE: Final = 5.0
+HELD: Final = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT + 4.0
+
+Answer = TypeVar("Answer")
+Ask = Callable[[int], AsyncGenerator[Chunk, None]]
+
+
+class Attempts:
+    """Those of one request."""
+
+    def __init__(self, channel: PinnedChannel, patience: float) -> None:
+        self._channel = channel
+        self._patience = patience
+        self._now = asyncio.get_running_loop().time
+        self._failures = 0  # since the last progress
+        self._failing_since = 0.0
+        self._asked_at = self._now()
+
+    def progress(self) -> None:
+        self._failures = 0
+
+    async def connect(self) -> None:
+        """Raises SetupError or Unavailable; in time, also where another request is dialling."""
+        until = self._failing_since + self._patience if self._failures else None
+        try:
+            async with asyncio.timeout_at(until):
+                await self._channel.connect()
+        except TimeoutError as error:
+            raise NoAnswer("the server doesn't answer: check the network") from error
+        finally:
+            self._asked_at = self._now()
+
+    async def wait_next(self, error: Unavailable) -> None:
+        """Before the next attempt. Raises `error` instead when the patience is over."""
+        now = self._now()
+        if now - self._asked_at > HELD:
+            self.progress()
+        if not self._failures:
+            self._failing_since = now
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
+        self._failures += 1
+        left = self._failing_since + self._patience - now
+        if left < pause or self._channel.is_closed:
+            raise self._last(error) from error
+        if self._failures == 2:  # noqa: PLR2004 - the first is often mended at once: not worth a word
+            log.warning("%s (trying again for %.0f s)", error, left)
+        await asyncio.sleep(pause)
+
+    def _last(self, error: Unavailable) -> Unavailable:
+        if self._failures == 1:
+            return error
+        return type(error)(f"{error} (tried again for {self._patience:.0f} s)")
+
+
+async def answered(
+    channel: PinnedChannel, ask: Callable[[], Awaitable[Answer]], patience: float
+) -> Answer:
+    """What `ask` returns in the first attempt that is answered; it must bear being repeated."""
+    attempts = Attempts(channel, patience)
+    while True:
+        try:
+            await attempts.connect()
+            with translated():
+                return await ask()
+        except Unavailable as error:
+            await attempts.wait_next(error)
+
+
+async def continued(
+    channel: PinnedChannel, job_id: UUID, ask: Ask, offset: int, patience: float
+) -> AsyncGenerator[Chunk, None]:
+    """The chunks from `offset` on, each once; `ask` gives those from an offset on, or raises."""
+    attempts = Attempts(channel, patience)
+    place = Place(offset)
+    while True:
+        try:
+            await attempts.connect()
+            async with aclosing(ask(place.offset)) as chunks:
+                async for chunk in chunks:
+                    attempts.progress()
+                    if fresh := place.passed(chunk):
+                        yield fresh
+        except Incomplete:  # it was answered, wrongly: another attempt would be, too
+            raise
+        except Unavailable as error:
+            place.is_resumed = True
+            try:
+                await attempts.wait_next(error)
+            except Unavailable as last:
+                raise broken_off(job_id, place.offset, last) from error
+        else:
+            return
+
+
+class Place:
+    """How far an output has been delivered."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.is_resumed = False  # the next chunk is the first of another answer
+        self._told = 0  # of the bytes that were dropped right here
+
+    def passed(self, chunk: Chunk) -> Chunk | None:
+        """What of `chunk` hasn't been delivered. Raises Incomplete where it doesn't go on here."""
+        if self.is_resumed:
+            self.is_resumed = False
+            if chunk.offset != self.offset:
+                raise Incomplete(
+                    f"the output broke off at offset {self.offset}, and the server went on at"
+                    f" {chunk.offset}: it can't resume"
+                )
+            chunk = replace(chunk, skipped=max(0, chunk.skipped - self._told))
+        self.offset = chunk.offset + len(chunk.data)
+        self._told = 0 if chunk.data else self._told + chunk.skipped
+        return chunk if chunk.data or chunk.skipped else None
+
+
+def broken_off(job_id: UUID, offset: int, why: object) -> Incomplete:
+    return Incomplete(f"the output of job {job_id} broke off at offset {offset}: {why}")
