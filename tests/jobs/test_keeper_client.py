@@ -37,6 +37,7 @@ from worker.keeper.messages import (
     Running,
     Spawn,
     Stop,
+    Tell,
 )
 from worker.spec import JobSpec
 from worker.state import JobState
@@ -58,7 +59,9 @@ class Peer:
         while not self._received:
             data = await self._reader.read(65536)
             assert data, f"the socket was closed before a {kind.__name__}"
-            self._received += [message for message, _ in self._frames.feed(data)]
+            messages = [message for message, _ in self._frames.feed(data)]
+            # Asked for each job that runs, at any moment: its output is made durable as it grows.
+            self._received += [each for each in messages if not isinstance(each, Tell)]
         message = self._received.pop(0)
         assert isinstance(message, kind)
         return message

@@ -44,12 +44,13 @@ def read_ended(folder: Path) -> EndRecord:
 def make_durable(folder: Path) -> None:
     """Take all that `folder` holds through a power cut. Blocks: call it in a thread."""
     for name in ("output", "index", "ended"):
-        _sync(folder / name)
-    _sync(folder)  # the names of its files
-    _sync(folder.parent)  # its own
+        sync(folder / name)
+    sync(folder)  # the names of its files
+    sync(folder.parent)  # its own
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """fdatasync(2). Blocks: call it in a thread."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fdatasync(descriptor)

@@ -18,6 +18,7 @@ from uuid import UUID
 from worker.errors import InternalError, JobError, JobNotFound, KeeperLost, NoRoom, Unavailable
 from worker.jobs import fault
 from worker.jobs.clock import utc
+from worker.jobs.durable import kept_durable
 from worker.jobs.ending import final_status
 from worker.jobs.keeper_client import Answer, KeeperClient, error_of
 from worker.jobs.store import Row, Store
@@ -107,6 +108,7 @@ class Roster:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
             self._record(status)
             job.tell_started(status)
+            self._group.create_task(kept_durable(job))
 
     async def finish(self, job: TrackedJob) -> None:
         """The one way a job becomes final: its files, then its row, then whoever waits."""

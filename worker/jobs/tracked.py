@@ -41,6 +41,11 @@ class TrackedJob:
         self._growth = asyncio.Event()  # a new one for each growth
 
     @property
+    def size(self) -> int:
+        """What the keeper told of last."""
+        return self._size
+
+    @property
     def is_over(self) -> bool:
         """Nothing more will be told."""
         return self.status.is_final or self._failure is not None
