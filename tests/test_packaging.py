@@ -170,7 +170,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, dist: Path) -> Installat
     [
         ("workerserver", "--version", "0.1.0"),
         ("workerclient", "--help", "Run processes on a workerserver"),
-        ("workercerts", "--help", "certificates for a server and its clients"),
+        ("workercerts", "--help", "Certificates for a workerserver and its clients"),
     ],
 )
 def test_an_installed_program_says_what_it_is(

@@ -15,7 +15,7 @@ from grpclib.const import Status
 
 from certs.testset import make_test_set
 from tests.e2e.drivers import LANGUAGES, Driver, Refused
-from tests.e2e.service import Service
+from tests.e2e.service import PATIENCE_S, Service
 
 pytestmark = pytest.mark.timeout(180)  # Go compiles gRPC the first time
 
@@ -118,6 +118,7 @@ def test_a_server_that_leaves_ends_the_stream_with_unavailable(
         with pytest.raises(Refused, match="leaving") as end:
             next(lines)
     assert end.value.status is Status.UNAVAILABLE
+    assert server.keeper.wait(PATIENCE_S) == 0
 
 
 REFUSED = {
