@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from worker.errors import BadConfig
 from worker.rpc.expiry import days_left
+from worker.rpc.names import names_of
 from worker.rpc.role import UNREADABLE, NoRole, read_role
 
 _USES: Final = {
@@ -60,15 +61,6 @@ def use_of(certificate: x509.Certificate) -> str:
     except x509.ExtensionNotFound:
         return "any"
     return ", ".join(_USES.get(use, use.dotted_string) for use in uses)
-
-
-def names_of(certificate: x509.Certificate) -> list[str]:
-    """The host names and addresses that a server is dialled by."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [str(name.value) for name in names]
 
 
 def _role(certificate: x509.Certificate) -> str:

@@ -21,7 +21,9 @@ ARROWS: dict[str, set[str]] = {
     "worker.client": VALUES | WIRE | {"worker.rpc", "worker.settings", "cryptography"},
     "worker.settings": VALUES | {"yaml"},
     "worker": VALUES | {"worker.client", "worker.jobs.registry"},  # for type checkers alone
-    "certs": {"worker.rpc.expiry", "worker.rpc.role", "worker.errors", "cryptography", "typer"},
+    "certs": VALUES
+    | {f"worker.rpc.{each}" for each in ("expiry", "names", "role")}
+    | {"cryptography", "typer"},
     "cli": VALUES | {"worker.client", "typer"},
 }
 # The keeper is the server's parent: its folder is named where it is started, its cgroups are

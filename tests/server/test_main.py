@@ -75,13 +75,6 @@ def test_a_busy_port_is_said(config: Path) -> None:
     )
 
 
-def test_check_looks_at_all_and_touches_nothing(config: Path) -> None:
-    assert run("--config", config, "--check") == (0, "", "")
-    assert not (config.parent / "state").exists()
-    changed(config, "server.key", "none.key")
-    assert run("--config", config, "--check")[0] == CAN_BE_MENDED
-
-
 def test_version_and_help() -> None:
     assert run("--version")[:2] == (0, "0.1.0\n")
     status, said, _ = run("--help")

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from worker.client.config import ClientConfig
 from worker.client.examine import is_vouched_for
-from worker.client.look import names_in, shown_by
+from worker.client.look import shown_by
 from worker.errors import (
     CertificateRefused,
     ConnectionLost,
@@ -32,7 +32,7 @@ from worker.errors import (
     UntrustedServer,
     WorkerError,
 )
-from worker.rpc.credentials import issuer_of, subject_of
+from worker.rpc.names import issuer_of, names_in, subject_of
 from worker.rpc.role import UNREADABLE
 from worker.settings import Address
 

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from worker.client.config import ClientConfig
 from worker.errors import WrongUsage
-from worker.rpc.credentials import subject_of
+from worker.rpc.names import subject_of
 from worker.rpc.role import UNREADABLE
 from worker.rpc.tls import client_context
 

@@ -17,7 +17,6 @@ from worker.rpc.tls import ALPN
 from worker.settings import Address
 
 PATIENCE: Final = 3.0  # seconds
-SHOWN: Final = 5  # names of a certificate that may have hundreds
 
 
 async def shown_by(address: Address) -> x509.Certificate | None:
@@ -35,17 +34,3 @@ async def shown_by(address: Address) -> x509.Certificate | None:
         finally:
             writer.transport.abort()
     return None
-
-
-def names_in(certificate: x509.Certificate) -> str:
-    """The names and addresses that it is for. A common name alone is none: nobody looks at it."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [
-            *found.get_values_for_type(x509.DNSName),
-            *map(str, found.get_values_for_type(x509.IPAddress)),
-        ]
-    except (x509.ExtensionNotFound, *UNREADABLE):
-        names = []
-    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return ", ".join([*names[:SHOWN], *more]) or "no name at all"

@@ -36,6 +36,21 @@ def lock(path: Path, wait_s: float = 0) -> int:
             time.sleep(_RETRY_S)
 
 
+def check_usable(path: Path) -> bool:
+    """Whether it is there already. Touches nothing; raises BadState for one that won't do."""
+    try:
+        if path.exists():
+            _check_private(path, path.stat())
+            return True
+        above = next(each for each in path.parents if each.exists())
+    except OSError as error:
+        raise BadState(f"{path} can't be the state directory: {error.strerror}") from error
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = f"{above} is no folder that can be written"
+        raise BadState(f"{path} can't be the state directory: {what}")
+    return False
+
+
 def owner_of(path: Path) -> int | None:
     """The pid that the last owner of `path` wrote; None if it didn't, or is no longer alive."""
     with suppress(OSError, ValueError):
@@ -54,6 +69,12 @@ def _prepare(path: Path) -> None:
         (path / "jobs").mkdir(PRIVATE, exist_ok=True)
     except OSError as error:
         raise BadState(f"{path} can't be the state directory: {error.strerror}") from error
+    _check_private(path, found)
+
+
+def _check_private(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISDIR(found.st_mode):
+        raise BadState(f"{path} can't be the state directory: Not a directory")
     if found.st_uid != os.geteuid():
         raise BadState(f"{path} belongs to uid {found.st_uid}, not to {os.geteuid()}: chown it")
     if stat.S_IMODE(found.st_mode) & 0o022:

@@ -26,6 +26,7 @@ from worker.errors import (
     UnreadableFile,
     WrongKey,
 )
+from worker.rpc.names import subject_in, subject_of
 from worker.rpc.role import UNREADABLE
 
 _MISMATCH: Final = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the latter: of another kind
@@ -118,8 +119,7 @@ def check_authorities(ca: Path, found: Sequence[Mapping[str, Any]], now: datetim
     spans = [(utc_of(each["notBefore"]), utc_of(each["notAfter"])) for each in found]
     if any(first <= now <= last for first, last in spans):
         return
-    subject = ",".join("=".join(pair) for part in found[0]["subject"] for pair in part)
-    check_span(ca, f"the authority ({subject})", spans[0], now)
+    check_span(ca, f"the authority ({subject_in(found[0])})", spans[0], now)
 
 
 def utc_of(text: str) -> datetime:
@@ -134,20 +134,6 @@ def check_dates(path: Path, now: datetime) -> None:
     except UNREADABLE as error:
         raise BadCredentials(f"{path}: no PEM certificate that can be read: {error}") from error
     check_span(path, f"the certificate ({subject_of(leaf)})", span, now)
-
-
-def subject_of(certificate: x509.Certificate) -> str:
-    try:
-        return certificate.subject.rfc4514_string() or "no subject"
-    except UNREADABLE:  # by us; OpenSSL takes it
-        return "its subject can't be read"
-
-
-def issuer_of(certificate: x509.Certificate) -> str:
-    try:
-        return certificate.issuer.rfc4514_string() or "nobody"
-    except UNREADABLE:
-        return "an authority whose name can't be read"
 
 
 def check_span(path: Path, what: str, span: tuple[datetime, datetime], now: datetime) -> None:

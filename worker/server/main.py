@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
@@ -20,6 +21,7 @@ from typing import Final, NoReturn
 from worker.errors import BadConfig, StateInUse, WorkerError
 from worker.jobs.directory import lock
 from worker.rpc.tls import server_context
+from worker.server.check import findings
 from worker.server.config import ServerConfig
 from worker.server.listen import listening, resolved
 
@@ -35,10 +37,13 @@ def main() -> None:
     try:
         file = absolute(given.config)
         config = ServerConfig.load(file)
-        server_context(config.client_ca, config.server_certificate, config.server_key)
-        resolved(config.listen_address)
+        context = server_context(config.client_ca, config.server_certificate, config.server_key)
+        endpoints = resolved(config.listen_address)
         if not given.check:
             become_keeper(file, config)
+        found = list(findings(config, context, endpoints, datetime.now(UTC)))
+        with suppress(OSError):  # nobody listens
+            os.write(1, "".join(f"{line}\n" for line in found).encode(errors="surrogateescape"))
     except WorkerError as error:
         say(str(error))
         sys.exit(CAN_BE_MENDED)

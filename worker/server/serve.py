@@ -28,6 +28,7 @@ from worker.server.limits import BACKLOG, HANDSHAKE_S, TLS_END_S
 from worker.server.main import CAN_BE_MENDED, say
 from worker.server.replaced import check_replaceable
 from worker.server.service import Service
+from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ async def serve(
         Registry(config.state_directory, keeper=keeper, output_cap=config.output_cap) as registry,
         door_of(Service(registry)) as door,
         accepting(door, sockets, context),
+        watching(terms_of(config, context)),
         asyncio.TaskGroup() as tasks,
     ):
         registry.ready(config.shutdown_grace)
