@@ -50,7 +50,7 @@ class Row:
     ours: str  # how our own Client ends
 
 
-def refused(certificate: str, make: Make, alert: str, ours: str = "Unavailable") -> Row:
+def refused(certificate: str, make: Make, alert: str, ours: str = "CertificateRefused") -> Row:
     return Row(certificate, make, alert, REFUSED, REFUSED, ours)
 
 
@@ -63,7 +63,7 @@ def may_all(certificate: str, make: Make) -> Row:
 
 
 ROWS: Sequence[Row] = [
-    Row("none", None, None, UNKNOWN, UNKNOWN, "BadConfig"),
+    Row("none", None, None, UNKNOWN, UNKNOWN, "MissingFile"),
     refused(
         "of another authority",
         lambda _: shown(full(new_authority(NOW, name="another"))),
@@ -78,18 +78,19 @@ ROWS: Sequence[Row] = [
         "expired",
         lambda trusted: shown(full(trusted.direct, since=-timedelta(days=9), days=1)),
         "certificate expired",
-        "BadConfig",
+        "CertificateExpired",
     ),
     refused(
         "not valid yet",
         lambda trusted: shown(full(trusted.direct, since=timedelta(days=1))),
         "bad certificate",
-        "BadConfig",
+        "NotYetValid",
     ),
     refused(
         "for servers alone",
         lambda trusted: shown(server_certificate(trusted.direct, ["localhost"], [], now=NOW)),
         "unsupported certificate",
+        "WrongUsage",
     ),
     may_all(
         "without a usage, role full",
@@ -99,6 +100,7 @@ ROWS: Sequence[Row] = [
         "the authority's own",
         lambda trusted: shown(trusted.direct),
         "unsupported certificate",
+        "WrongUsage",
     ),
     denied(
         "an authority's for every use, role full",
@@ -115,13 +117,13 @@ ROWS: Sequence[Row] = [
     ),
     denied("the role in the intermediate's alone", role_in_the_intermediate_alone),
     may_all("RSA, 2048 bits, role full", with_key(rsa_key(2048))),
-    refused("RSA, 1024 bits", with_key(rsa_key(1024)), "bad certificate", "BadConfig"),
+    refused("RSA, 1024 bits", with_key(rsa_key(1024)), "bad certificate", "BadCredentials"),
     may_all("Ed25519, role full", with_key(ed25519.Ed25519PrivateKey.generate)),
     refused(
         "signed with SHA-1",
         with_field(der.ALGORITHM_AT, der.ECDSA_WITH_SHA1),
         "bad certificate",
-        "BadConfig",
+        "BadCredentials",
     ),
     denied("no role", with_extensions(FOR_CLIENTS)),
     denied("role `Full`", with_role(b"\x0c\x04Full")),
@@ -150,7 +152,7 @@ ROWS: Sequence[Row] = [
         None,
         DENIED,
         DENIED,
-        "BadConfig",
+        "BadCredentials",
     ),
     may_all("its common name is no text, role full", with_common_name(b"\x03\x02\x00x")),
     may_all("its common name has a line feed, role full", with_common_name(b"\x0c\x03a\nb")),
