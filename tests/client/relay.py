@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import chain, repeat
+from contextlib import asynccontextmanager
+from itertools import repeat
 
 from worker.settings import Address
 
@@ -18,72 +17,77 @@ def random_cuts(seed: int, count: int, most: int) -> list[int]:
     return [dice.randrange(most) for _ in range(count)]
 
 
-@dataclass
-class Relay:
-    server: Address
-    address: Address
-    cuts: Iterable[int]
-    connections: int = 0
-    open: set[asyncio.StreamWriter] = field(default_factory=set)
-    speaks: asyncio.Event = field(default_factory=asyncio.Event)
+class Cut(Exception):
+    """The end of a connection."""
 
-    def cut(self) -> None:
-        """All connections, in the middle of whatever is said."""
-        for writer in self.open:
+
+class Relay:
+    def __init__(self, server: Address, cuts: Iterable[int]) -> None:
+        self.address = server  # until it listens
+        self.connections = 0
+        self._server = server
+        self._cuts = iter(cuts)
+        self._open: set[asyncio.StreamWriter] = set()
+        self._speaks = asyncio.Event()
+        self._speaks.set()
+
+    def cut(self, always_after: int | None = None) -> None:
+        """All connections, in the middle of whatever is said; new ones after so many bytes."""
+        if always_after is not None:
+            self._cuts = repeat(always_after)
+        for writer in self._open:
             writer.transport.abort()
 
+    def heal(self) -> None:
+        self._cuts = repeat(ENDLESS)
+
     def mute(self) -> None:
-        """Say nothing any more on those that are open, and close none."""
-        self.speaks.clear()
-        self.speaks = asyncio.Event()
-        self.speaks.set()
+        """Those that are open say nothing any more, and don't end either."""
+        self._speaks.clear()
+        self._speaks = asyncio.Event()
+        self._speaks.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        limit, speaks = next(self._cuts, ENDLESS), self._speaks
+        ends = {writer}
+        try:
+            from_server, to_server = await asyncio.open_connection(
+                self._server.host, self._server.port
+            )
+            ends.add(to_server)
+            self._open |= ends
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(carry(reader, to_server, ENDLESS, speaks))
+                tasks.create_task(carry(from_server, writer, limit, speaks))
+        except* (Cut, OSError):
+            pass
+        finally:
+            self._open -= ends
+            for end in ends:
+                end.transport.abort()
 
 
 @asynccontextmanager
 async def relayed(server: Address, cuts: Iterable[int] = ()) -> AsyncIterator[Relay]:
-    limits = chain(cuts, repeat(ENDLESS))
-    relay = Relay(server, server, limits)
-    relay.speaks.set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        relay.connections += 1
-        limit, speaks = next(limits), relay.speaks
-        with suppress(OSError):
-            to_server, from_client = reader, writer
-            from_server, server_writer = await asyncio.open_connection(server.host, server.port)
-            ends = {writer, server_writer}
-            relay.open |= ends
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(carry(to_server, server_writer, ENDLESS, speaks))
-                    tasks.create_task(carry(from_server, from_client, limit, speaks))
-            except* (Cut, OSError):
-                pass
-            finally:
-                relay.open -= ends
-                for end in ends:
-                    end.transport.abort()
-
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    """Each of the first connections is cut after so many bytes from the server."""
+    relay = Relay(server, cuts)
+    listener = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     async with listener:
-        relay.address = Address("localhost", listener.sockets[0].getsockname()[1])
+        relay.address = Address("127.0.0.1", listener.sockets[0].getsockname()[1])
         yield relay
         relay.cut()
-
-
-class Cut(Exception):
-    pass
 
 
 async def carry(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int, speaks: asyncio.Event
 ) -> None:
-    left = limit
-    while data := await reader.read(min(left, 65536) or 1):
+    while limit > 0:
+        data = await reader.read(min(limit, 65536))
+        if not data:
+            break
         await speaks.wait()
-        writer.write(data[:left])
+        writer.write(data)
         await writer.drain()
-        left -= len(data)
-        if left <= 0:
-            raise Cut
+        limit -= len(data)
     raise Cut

@@ -45,11 +45,9 @@ class Scripted:
 
     def __mapping__(self) -> dict[str, Handler]:
         return {
+            # As a stream: grpclib's server insists on one message where there must be one.
             f"/workerservice.WorkerService/{name}": Handler(
-                script,
-                Cardinality.UNARY_STREAM if name == "GetOutput" else Cardinality.UNARY_UNARY,
-                Message,
-                Message,
+                script, Cardinality.UNARY_STREAM, Message, Message
             )
             for name, script in self._scripts.items()
         }

@@ -13,7 +13,6 @@ import pytest
 from tests.e2e.service import PATIENCE_S, Service, serving
 from worker import Client, Job
 from worker.client import ClientConfig
-from worker.errors import Unavailable
 from worker.settings import Address
 
 
@@ -42,17 +41,9 @@ def reload(service: Service) -> None:
     assert service.server_pid != before
 
 
-async def read(service: Service, job: Job, offset: int) -> bytes:
-    """From `offset` to the end of the output, over as many servers as it takes."""
-    data = bytearray(offset)
-    while True:
-        try:
-            async with client_of(service) as client:
-                async for chunk in client.output(job.id, offset=len(data)):
-                    data += chunk.data
-            return bytes(data[offset:])
-        except Unavailable:
-            continue
+async def read(job: Job) -> bytes:
+    """To the end of the output, over as many servers as it takes."""
+    return b"".join([chunk.data async for chunk in job.output()])
 
 
 async def test_jobs_and_streams_go_on(service: Service, tmp_path: Path) -> None:
@@ -60,11 +51,11 @@ async def test_jobs_and_streams_go_on(service: Service, tmp_path: Path) -> None:
     script = f"trap 'echo hup' HUP; for i in $(seq 5000); do echo $i; done; read x < {tmp_path}/go"
     async with client_of(service) as client:
         job = await client.start("bash", "-c", script)
-    async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(read(service, job, 0))
-        for _ in range(3):
-            await asyncio.to_thread(reload, service)
-        await asyncio.to_thread((tmp_path / "go").write_text, "\n")
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(read(job))
+            for _ in range(3):
+                await asyncio.to_thread(reload, service)
+            await asyncio.to_thread((tmp_path / "go").write_text, "\n")
     assert reading.result().split() == [b"%d" % number for number in range(1, 5001)]
 
 

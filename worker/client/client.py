@@ -111,7 +111,8 @@ class Client:
                 await self._stub.wait(wire.WaitRequest(job_id.bytes, timedelta(0)))
         except JobNotFound:
             pass  # it has not been started yet
-        except NotBuilt as error:
+        # A server over grpclib answers what it doesn't know so that it reads as UNKNOWN.
+        except (NotBuilt, InternalError) as error:
             raise NotBuilt(
                 "the connection broke during the start, and this server can't tell a second"
                 " attempt from a second job: look there whether it runs"

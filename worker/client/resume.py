@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.05  # seconds, then twice as long each time, up to
 LONGEST_PAUSE: Final = 5.0
+QUIET: Final = 2.0  # a restart of the server takes about that: not worth a word
 HELD: Final = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT + 4.0
 
 Answer = TypeVar("Answer")
@@ -45,10 +46,12 @@ class Attempts:
         self._now = asyncio.get_running_loop().time
         self._failures = 0  # since the last progress
         self._failing_since = 0.0
+        self._is_told = False
         self._asked_at = self._now()
 
     def progress(self) -> None:
         self._failures = 0
+        self._is_told = False
 
     async def connect(self) -> None:
         """Raises SetupError or Unavailable; in time, also where another request is dialling."""
@@ -71,16 +74,17 @@ class Attempts:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
         self._failures += 1
         left = self._failing_since + self._patience - now
-        if left < pause or self._channel.is_closed:
+        if left <= pause or self._channel.is_closed:
             raise self._last(error) from error
-        if self._failures == 2:  # noqa: PLR2004 - the first is often mended at once: not worth a word
+        if now - self._failing_since >= QUIET and not self._is_told:
+            self._is_told = True
             log.warning("%s (trying again for %.0f s)", error, left)
         await asyncio.sleep(pause)
 
     def _last(self, error: Unavailable) -> Unavailable:
         if self._failures == 1:
             return error
-        return type(error)(f"{error} (tried again for {self._patience:.0f} s)")
+        return type(error)(f"{error} (tried again for {self._patience:.3g} s)")
 
 
 async def answered(
