@@ -11,7 +11,7 @@ from tests.jobs.folders import ENDED, STARTED_US, request_of, versioned, write_e
 from worker.errors import BadState
 from worker.jobs.clock import utc
 from worker.jobs.ending import final_status, signal_name
-from worker.jobs.store import Row
+from worker.jobs.row import Row
 from worker.keeper.records import SIGNALED, Kind
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 

@@ -19,7 +19,8 @@ from tests.jobs.folders import request_of, write_ended, write_output
 from worker import Job, Registry
 from worker.errors import JobError, JobNotFound, KeeperLost, SetupError, Unavailable
 from worker.jobs.clock import utc
-from worker.jobs.store import Row, Store
+from worker.jobs.row import Row
+from worker.jobs.store import Store
 from worker.keeper.frames import LENGTHS, Frames, encode
 from worker.keeper.messages import (
     PROTOCOL,

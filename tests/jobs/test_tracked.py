@@ -9,7 +9,7 @@ import pytest
 
 from tests.jobs.folders import request_of
 from worker.errors import CannotExecute, KeeperLost
-from worker.jobs.store import Row
+from worker.jobs.row import Row
 from worker.jobs.tracked import TrackedJob
 from worker.state import JobState
 

@@ -15,9 +15,12 @@ BEFORE_THE_ANSWER: Final = "before the spawn is answered"
 WHILE_FOLLOWING: Final = "while following"
 BETWEEN_TOLD_AND_RECORDED: Final = "between told and recorded"
 BETWEEN_RECORD_AND_ANSWER: Final = "between record and answer"
+BETWEEN_TOMBSTONE_AND_RENAME: Final = "between tombstone and rename"
+BETWEEN_RENAME_AND_DELETION: Final = "between rename and deletion"
 POINTS: Final = (
     *(AFTER_THE_ROW, BEFORE_THE_ANSWER, WHILE_FOLLOWING),
     *(BETWEEN_TOLD_AND_RECORDED, BETWEEN_RECORD_AND_ANSWER),
+    *(BETWEEN_TOMBSTONE_AND_RENAME, BETWEEN_RENAME_AND_DELETION),
 )
 
 _chances: Final = {

@@ -1,4 +1,4 @@
-"""A job's folder as the keeper leaves it: its records read whole, its files made durable."""
+"""A job's folder as the keeper leaves it: its records read, its files measured, made durable."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def read_ended(folder: Path) -> EndRecord:
     if record.code is not None and record.signal is not None:
         raise TornFile(f"{folder}/ended: a code and a signal")
     return record
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of its files; a folder that isn't there has none."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    except FileNotFoundError:
+        return 0
 
 
 def make_durable(folder: Path) -> None:

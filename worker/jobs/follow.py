@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -110,11 +110,13 @@ class OutputReader:
 
 
 async def followed(
-    job: TrackedJob, *, offset: int, follow: bool, tagged: bool
+    watching: AbstractContextManager[TrackedJob], *, offset: int, follow: bool, tagged: bool
 ) -> AsyncGenerator[Chunk, None]:
-    """Every byte of `job` from `offset` on; see Job.output."""
-    await job.wait_started()
-    with closing(_opened(job, offset, tagged=tagged)) as reader:
+    """Every byte of the job from `offset` on; see Job.output. `watching` keeps it meanwhile."""
+    with ExitStack() as stack:
+        job = stack.enter_context(watching)
+        await job.wait_started()
+        reader = stack.enter_context(closing(_opened(job, offset, tagged=tagged)))
         while True:
             is_over = job.is_over  # before the read: only then is what follows all there is
             while chunk := reader.read():

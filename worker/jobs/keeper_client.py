@@ -92,7 +92,7 @@ class KeeperClient:
         try:
             yield keeper
         finally:
-            keeper._lose()
+            keeper.lose()
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
@@ -132,7 +132,7 @@ class KeeperClient:
                 case _:
                     log.error("the keeper sent what no keeper sends: %s", message)
                     break
-        self._lose()
+        self.lose()
 
     def ask(self, request: Spawn | Stop) -> Future[Answer]:
         """Send `request` now, under a number of its own."""
@@ -156,7 +156,8 @@ class KeeperClient:
         """It ends all jobs, tells of each, closes its socket and goes."""
         self._send(Leave())
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Nobody waits for it any more."""
         self.is_gone = True
         for future in self._asked.values():
             _answer(future, None)

@@ -6,23 +6,28 @@ a kill between any two lines leaves what the next start can complete.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from asyncio import Future, TaskGroup
-from collections.abc import Callable
+from asyncio import Future, Task, TaskGroup
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
 from uuid import UUID
 
-from worker.errors import InternalError, JobError, JobNotFound, KeeperLost, NoRoom, Unavailable
+from worker.errors import InternalError, JobError, KeeperLost, NoRoom, Unavailable
 from worker.jobs import fault
 from worker.jobs.clock import utc
 from worker.jobs.durable import kept_durable
 from worker.jobs.ending import final_status
+from worker.jobs.folder import size_of
 from worker.jobs.keeper_client import Answer, KeeperClient, error_of
-from worker.jobs.store import Row, Store
+from worker.jobs.row import Row
+from worker.jobs.store import Store
 from worker.jobs.tracked import TrackedJob
+from worker.jobs.watchers import Watchers
 from worker.keeper.messages import Done, Ended, Grown, Refusal, Refused, Running, Spawn, Stop
 from worker.state import JobState, JobStatus
 
@@ -30,26 +35,33 @@ log = logging.getLogger(__name__)
 
 
 class Roster:
-    """`folder` holds the jobs' folders; `group` runs what goes on after its caller is gone."""
+    """`folder` holds the jobs' folders; `group` runs what goes on after its caller is gone.
+
+    `changed` is set when a job has ended or lost its last watcher: one more may be removed.
+    """
 
     def __init__(self, folder: Path, store: Store, keeper: KeeperClient, group: TaskGroup) -> None:
         self.folder = folder
         self._store, self._keeper, self._group = store, keeper, group
         self._tracked: dict[UUID, TrackedJob] = {}
+        self._keeping: set[Task[None]] = set()
+        self.changed = asyncio.Event()
+        self.watchers = Watchers(self.changed)
 
     def find(self, job_id: UUID) -> TrackedJob:
         """Raises JobNotFound."""
-        job = self._tracked.get(job_id)
-        if job is None:
-            row = self._store.find(job_id)
-            if row is None:
-                raise JobNotFound(f"no job has the id {job_id}")
-            job = self._of(row)
-        return job
+        return self._tracked.get(job_id) or self._of(self._store.find(job_id))
 
-    def digest(self, job_id: UUID) -> bytes | None:
-        """Of its request; None if the id is free."""
-        return self._store.digest(job_id)
+    @contextmanager
+    def watching(self, job_id: UUID) -> Iterator[TrackedJob]:
+        """It isn't removed meanwhile, unless somebody asks for that. Raises JobNotFound."""
+        job = self.find(job_id)
+        with self.watchers.one_more(job_id):
+            yield job
+
+    def knows(self, request: Spawn) -> bool:
+        """Was it started before? Raises JobExists for another request under its id."""
+        return self._store.knows(request)
 
     def start(self, request: Spawn) -> TrackedJob:
         """Its row first. The start goes on by itself: `wait_started` tells what became of it."""
@@ -108,7 +120,9 @@ class Roster:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
             self._record(status)
             job.tell_started(status)
-            self._group.create_task(kept_durable(job))
+            keeping = self._group.create_task(kept_durable(job))
+            self._keeping.add(keeping)
+            keeping.add_done_callback(self._keeping.discard)
 
     async def finish(self, job: TrackedJob) -> None:
         """The one way a job becomes final: its files, then its row, then whoever waits."""
@@ -121,10 +135,15 @@ class Roster:
 
     def settle(self, job: TrackedJob, status: JobStatus) -> None:
         """A row that can't be written stays as it was; the next start reads the folder again."""
-        if self._record(status):
+        if self._record(status, size_of(job.folder)):
             fault.point(fault.BETWEEN_RECORD_AND_ANSWER)
-            del self._tracked[status.id]
+            self.drop(status.id)
         job.tell_final(status)
+        self.changed.set()
+
+    def drop(self, job_id: UUID) -> None:
+        """It is final, or removed: nobody tells of it any more."""
+        self._tracked.pop(job_id, None)
 
     def keeper_gone(self) -> None:
         """Nobody tells of an end any more: those that are recorded are read, the rest fails."""
@@ -136,10 +155,16 @@ class Roster:
             else:
                 job.tell_failure(keeper_lost())
 
+    def cease(self) -> None:
+        """Before `group` is left: its other tasks end by themselves, these with their jobs."""
+        for keeping in self._keeping:
+            keeping.cancel()
+
     def close(self) -> None:
-        """Nobody waits here for ever."""
+        """Nobody waits here for ever; an end that was told of is still recorded."""
         for job in self._tracked.values():
-            job.tell_failure(Unavailable("this Registry is closed"))
+            if not job.is_complete:
+                job.tell_failure(Unavailable("this Registry is closed"))
 
     async def _spawned(self, job: TrackedJob, answer: Future[Answer]) -> None:
         answered = await answer
@@ -158,14 +183,14 @@ class Roster:
         """A start that fails is no job: its id may be tried again."""
         try:
             self._store.remove(job.status.id)
-            del self._tracked[job.status.id]
+            self.drop(job.status.id)
         except (NoRoom, InternalError) as error:
             log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
         job.tell_failure(why)
 
-    def _record(self, status: JobStatus) -> bool:
+    def _record(self, status: JobStatus, size: int = 0) -> bool:
         try:
-            self._store.save(status)
+            self._store.save(status, size)
         except (NoRoom, InternalError) as error:
             log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
             return False

@@ -1,20 +1,28 @@
-"""The file jobs.db: made, checked and opened; one that isn't ours is put aside."""
+"""The file jobs.db: made, checked and opened; one that isn't ours is put aside.
+
+jobs          what was asked for (`request`: the Spawn as JSON), and what became of it
+tombstones    jobs that were removed, so that a late retry starts none of them again
+service_time  how long the service has run in all
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from worker.errors import BadState
+from worker.errors import BadState, InternalError, NoRoom
 
-VERSION: Final = 1
+VERSION: Final = 2
 _OURS: Final = int.from_bytes(b"jobw")
-# request: the Spawn as JSON, all that was asked for. The other columns: what became of it.
-_CREATE: Final = f"""
+# final_s: the service time at which the job became final, NULL before that. One index serves the
+# start, which looks for the unfinished, and retention, which looks for the oldest.
+_CREATE: Final = """
 BEGIN;
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -34,15 +42,31 @@ CREATE TABLE jobs (
     stdout INTEGER NOT NULL DEFAULT 0,
     stderr INTEGER NOT NULL DEFAULT 0,
     merged INTEGER NOT NULL DEFAULT 0,
-    dropped INTEGER NOT NULL DEFAULT 0
+    dropped INTEGER NOT NULL DEFAULT 0,
+    final_s REAL,
+    size INTEGER NOT NULL DEFAULT 0
 );
-PRAGMA application_id = {_OURS};
-PRAGMA user_version = {VERSION};
-COMMIT;
+CREATE INDEX jobs_by_age ON jobs (final_s, ended_us, size);
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    digest BLOB NOT NULL,
+    removed_us INTEGER NOT NULL,
+    removed_s REAL NOT NULL,
+    how TEXT NOT NULL
+);
+CREATE TABLE service_time (seconds REAL NOT NULL);
+INSERT INTO service_time VALUES (0);
 """
+_SIGN: Final = f"PRAGMA application_id = {_OURS}; PRAGMA user_version = {VERSION}; COMMIT;"
 _TORN: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ}
 )
+
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM})
+# Larger ones are not looked through at each start, as that would take seconds: what is torn in
+# them is an error of the request that meets it.
+_LARGEST_CHECKED: Final = 512 * 2**20
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +112,43 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (version, application, tables) == (0, 0, 0):
-        database.executescript(_CREATE)
+        database.executescript(_CREATE + _SIGN)
         return
     if application != _OURS:
         raise _NotOurs("another program's database")
     if version > VERSION:
         raise BadState(f"{path} is of version {version}, and this program knows {VERSION}")
+    if version < VERSION:
+        raise _NotOurs(f"of version {version}")
+    if path.stat().st_size > _LARGEST_CHECKED:
+        return
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise _NotOurs(found)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing. Raises as `translated`."""
+    with translated():
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:  # a full disk has ended it already
+                database.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind = NoRoom if code in _FULL else InternalError
+        raise kind(f"jobs.db: {error}") from error
 
 
 def _put_aside(path: Path, reason: str) -> None:

@@ -8,168 +8,165 @@ read from the folders at the next start.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
-from worker.errors import InternalError, NoRoom
-from worker.jobs.clock import us_of, utc
+from worker.errors import InternalError, JobExists, JobNotFound
 from worker.jobs.request import digest_of
-from worker.jobs.schema import opened
-from worker.keeper.frames import checked, to_json
+from worker.jobs.retention import Kept, Total
+from worker.jobs.row import Row, columns_of
+from worker.jobs.schema import opened, transaction, translated
+from worker.jobs.service_time import ServiceTime
+from worker.jobs.tombstones import Tombstones
 from worker.keeper.messages import Spawn
-from worker.state import FINAL, NEXT, Cause, JobState, JobStatus, Outcome, OutputSize
+from worker.state import NEXT, JobStatus
 
 _ADD: Final = """
-INSERT INTO jobs (id, epoch, digest, request, state)
-VALUES (:id, :epoch, :digest, :request, :state)
+INSERT INTO jobs (id, epoch, digest, request, state, started_us, leader_exited_us, ended_us,
+    outcome, exit_code, signal, cause, reason, stopped_by, stdout, stderr, merged, dropped,
+    final_s, size)
+VALUES (:id, :epoch, :digest, :request, :state, :started_us, :leader_exited_us, :ended_us,
+    :outcome, :exit_code, :signal, :cause, :reason, :stopped_by, :stdout, :stderr, :merged,
+    :dropped, :final_s, :size)
 """
 _SAVE: Final = """
 UPDATE jobs SET state = :state, started_us = :started_us, leader_exited_us = :leader_exited_us,
     ended_us = :ended_us, outcome = :outcome, exit_code = :exit_code, signal = :signal,
     cause = :cause, reason = :reason, stopped_by = :stopped_by,
-    stdout = :stdout, stderr = :stderr, merged = :merged, dropped = :dropped
+    stdout = :stdout, stderr = :stderr, merged = :merged, dropped = :dropped,
+    final_s = :final_s, size = :size
 WHERE id = :id AND state IN (SELECT value FROM json_each(:before))
 """
-_UNFINISHED: Final = """
-SELECT * FROM jobs WHERE state NOT IN (SELECT value FROM json_each(?))
+_WITHOUT_ROW: Final = """
+SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM jobs)
 """
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`epoch` is that of the keeper which was asked first: no later one may start the job."""
-
-    request: Spawn
-    epoch: str
-    status: JobStatus
-
-    @classmethod
-    def of(cls, request: Spawn, epoch: str) -> Self:
-        status = JobStatus(
-            id=UUID(request.job),
-            command=request.command,
-            arguments=tuple(request.arguments),
-            state=JobState.STARTED,
-            owner=request.owner,
-            labels=request.labels,
-            created_at=utc(request.created_us),
-        )
-        return cls(request, epoch, status)
+_OLDEST: Final = """
+SELECT id, final_s, size FROM jobs WHERE final_s IS NOT NULL ORDER BY final_s, ended_us
+"""
+_TOTAL: Final = """
+SELECT count(*), coalesce(sum(size), 0) FROM jobs WHERE final_s IS NOT NULL
+"""
+_TOTAL_OF: Final = """
+SELECT count(*), coalesce(sum(size), 0) FROM jobs
+WHERE final_s IS NOT NULL AND id IN (SELECT value FROM json_each(?))
+"""
 
 
 class Store:
+    """`total` is of what is final. `time` is what ages are counted in."""
+
     def __init__(self, path: Path) -> None:
         """Raises BadState for a file that can't be used; one that isn't ours is put aside."""
         self._database = opened(path)
+        self.time = ServiceTime(self._database)
+        self.tombstones = Tombstones(self._database)
+        self.total = self._total(_TOTAL)
 
     def close(self) -> None:
         self._database.close()
 
-    def add(self, row: Row) -> None:
-        """Raises NoRoom on a full disk, and leaves nothing then."""
-        values = {
-            "id": row.request.job,
-            "epoch": row.epoch,
-            "digest": digest_of(row.request),
-            "request": to_json(row.request).decode(),
-            "state": row.status.state,
-        }
-        with _translated():
-            self._database.execute(_ADD, values)
+    def keep_time(self) -> None:
+        """To be done now and then: what grows older in the table does so by this."""
+        self.time.keep()
+        self.tombstones.drop_old(self.time.now())
 
-    def save(self, status: JobStatus) -> None:
-        """Record what has changed. A step that NEXT doesn't have is a fault of ours."""
-        before = [state for state in NEXT if status.state in NEXT[state]]
-        values = {"id": str(status.id), "before": json.dumps(before), **_columns_of(status)}
-        with _translated():
+    def add(self, *rows: Row) -> None:
+        """Raises NoRoom on a full disk, and leaves none of them then.
+
+        One that is final already counts as if it had ended when this run began.
+        """
+        with transaction(self._database):
+            for row in rows:
+                final_s = self.time.before if row.status.is_final else None
+                self._database.execute(_ADD, row.columns() | {"final_s": final_s})
+        final = [row.size for row in rows if row.status.is_final]
+        self.total = self.total.plus(len(final), sum(final))
+
+    def save(self, status: JobStatus, size: int = 0) -> None:
+        """Record what has changed. A step that NEXT doesn't have is a fault of ours.
+
+        `size`: bytes of its files, once it is final.
+        """
+        values = columns_of(status) | {
+            "id": str(status.id),
+            "before": json.dumps([state for state in NEXT if status.state in NEXT[state]]),
+            "final_s": self.time.now() if status.is_final else None,
+            "size": size,
+        }
+        with translated():
             done = self._database.execute(_SAVE, values)
         if done.rowcount != 1:
             raise InternalError(f"job {status.id} can't become {status.state} now")
+        if status.is_final:
+            self.total = self.total.plus(1, size)
 
     def remove(self, job_id: UUID) -> None:
         """Forget a job that was never started."""
-        with _translated():
+        with translated():
             self._database.execute("DELETE FROM jobs WHERE id = ?", [str(job_id)])
 
-    def find(self, job_id: UUID) -> Row | None:
-        with _translated():
+    def bury(self, going: Sequence[tuple[UUID, str]]) -> None:
+        """A tombstone in place of each row, saying how the job went. All or none."""
+        ids = [str(job_id) for job_id, _ in going]
+        with transaction(self._database):
+            gone = self._total(_TOTAL_OF, json.dumps(ids))
+            self.tombstones.add(going, self.time.now())
+            self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
+        self.total = self.total.plus(-gone.jobs, -gone.size)
+
+    def find(self, job_id: UUID) -> Row:
+        """Raises JobNotFound, which says so if the job was removed."""
+        with translated():
             found = self._database.execute("SELECT * FROM jobs WHERE id = ?", [str(job_id)])
             row = found.fetchone()
-        return None if row is None else _row_of(row)
+        if row is None:
+            removed = self.tombstones.find(job_id)
+            raise JobNotFound(
+                f"job {job_id} was {removed}" if removed else f"no job has the id {job_id}"
+            )
+        return Row.read(row)
+
+    def knows(self, request: Spawn) -> bool:
+        """Was it started before? Raises JobExists if its id was another's, or the job is removed.
+
+        So a retry that comes late starts nothing a second time.
+        """
+        job_id, digest = UUID(request.job), digest_of(request)
+        if known := self.digest(job_id):
+            if known != digest:
+                raise JobExists(f"another request was started as {job_id}: choose a new id")
+            return True
+        if removed := self.tombstones.find(job_id):
+            which = "the job" if removed.digest == digest else "another request"
+            raise JobExists(f"{which} ran as {job_id} and was {removed}: choose a new id")
+        return False
 
     def digest(self, job_id: UUID) -> bytes | None:
         """Of the request; None for a job that isn't known."""
-        with _translated():
+        with translated():
             found = self._database.execute("SELECT digest FROM jobs WHERE id = ?", [str(job_id)])
             row = found.fetchone()
         return None if row is None else bytes(row["digest"])
 
-    def ids(self) -> set[str]:
-        with _translated():
-            return {row["id"] for row in self._database.execute("SELECT id FROM jobs")}
+    def without_row(self, ids: Sequence[str]) -> list[str]:
+        with translated():
+            found = self._database.execute(_WITHOUT_ROW, [json.dumps(ids)])
+            return [row["value"] for row in found]
 
     def unfinished(self) -> list[Row]:
         """Those that aren't final, as far as this table knows."""
-        with _translated():
-            found = self._database.execute(_UNFINISHED, [json.dumps(list(FINAL))])
-            return [_row_of(row) for row in found]
+        with translated():
+            found = self._database.execute("SELECT * FROM jobs WHERE final_s IS NULL")
+            return [Row.read(row) for row in found]
 
+    def oldest_first(self) -> Generator[Kept, None, None]:
+        """Those that are final. Take a few, and close it: all may be very many."""
+        with translated():
+            for row in self._database.execute(_OLDEST):
+                yield Kept(UUID(row["id"]), row["final_s"], row["size"])
 
-def _columns_of(status: JobStatus) -> dict[str, object]:
-    return {
-        "state": status.state,
-        "started_us": us_of(status.started_at),
-        "leader_exited_us": us_of(status.leader_exited_at),
-        "ended_us": us_of(status.ended_at),
-        "outcome": status.outcome,
-        "exit_code": status.exit_code,
-        "signal": status.signal,
-        "cause": status.cause,
-        "reason": _printable(status.reason),
-        "stopped_by": None if status.stopped_by is None else _printable(status.stopped_by),
-        "stdout": status.output.stdout,
-        "stderr": status.output.stderr,
-        "merged": status.output.merged,
-        "dropped": status.output.dropped,
-    }
-
-
-def _row_of(row: sqlite3.Row) -> Row:
-    request = checked(Spawn, json.loads(row["request"]))
-    asked = Row.of(request, row["epoch"])
-    status = replace(
-        asked.status,
-        state=JobState(row["state"]),
-        started_at=utc(row["started_us"]),
-        leader_exited_at=utc(row["leader_exited_us"]),
-        ended_at=utc(row["ended_us"]),
-        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
-        exit_code=row["exit_code"],
-        signal=row["signal"],
-        cause=None if row["cause"] is None else Cause(row["cause"]),
-        reason=row["reason"],
-        stopped_by=row["stopped_by"],
-        output=OutputSize(row["stdout"], row["stderr"], row["merged"], row["dropped"]),
-    )
-    return replace(asked, status=status)
-
-
-def _printable(text: str) -> str:
-    """A path that isn't UTF-8 may stand in a reason; SQLite takes only what is."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind = NoRoom if code in _FULL else InternalError
-        raise kind(f"jobs.db: {error}") from error
+    def _total(self, question: str, *values: str) -> Total:
+        with translated():
+            return Total(*self._database.execute(question, values).fetchone())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from worker.errors import JobError
-from worker.jobs.store import Row
+from worker.jobs.row import Row
 from worker.jobs.tally import Tally
 from worker.state import JobState, JobStatus
 
@@ -49,6 +50,14 @@ class TrackedJob:
     def is_over(self) -> bool:
         """Nothing more will be told."""
         return self.status.is_final or self._failure is not None
+
+    async def current_status(self) -> JobStatus:
+        """With the output so far. Raises KeeperLost if nobody can tell of the job any more."""
+        if self.status.is_final:
+            return self.status
+        output = await self.tally.sizes()
+        self.check()
+        return self.status if self.status.is_final else replace(self.status, output=output)
 
     def check(self) -> None:
         """Raise the failure, a fresh one each time: a traceback belongs to one waiter."""

@@ -1,0 +1,132 @@
+"""The removal of ended jobs: asked for, or because of what retention says.
+
+A tombstone takes the place of the row, the folder is renamed, then deleted in a thread. A kill
+between two of these leaves what the next start completes (adoption.py): a folder with a tombstone
+is renamed, a renamed one is deleted. Followers that have opened the output read it to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from asyncio import TaskGroup
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from worker.errors import InternalError, NoRoom, NotNow
+from worker.jobs import fault
+from worker.jobs.retention import Retention, due
+from worker.jobs.roster import Roster
+from worker.jobs.store import Store
+
+SUFFIX: Final = ".removed"
+_AT_ONCE: Final = 50  # recorded in one turn of the loop, some ms
+_TICK_S: Final = 60.0  # also how much of the service time a kill may take back
+
+log = logging.getLogger(__name__)
+
+
+class Removal:
+    """`leftovers`: folders that are still to be deleted."""
+
+    def __init__(
+        self, roster: Roster, store: Store, retention: Retention, leftovers: Iterable[Path]
+    ) -> None:
+        self._roster, self._store, self._retention = roster, store, retention
+        self._to_delete = list(leftovers)
+
+    async def remove(self, job_id: UUID, by: str) -> None:
+        """It is gone for everybody on return; its bytes are soon after.
+
+        Raises JobNotFound, NotNow while it runs, KeeperLost if nobody knows whether it does.
+        """
+        job = self._roster.find(job_id)
+        job.check()
+        if not job.status.is_final:
+            raise NotNow(f"job {job_id} hasn't ended: stop it, and remove it once it is final")
+        await self._bury([(job_id, f"by {by}" if by else "")])
+        self._roster.changed.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with TaskGroup() as tasks:
+            tasks.create_task(self._grow_older())
+            tasks.create_task(self._make_room())
+
+    async def _grow_older(self) -> None:
+        while True:
+            await asyncio.sleep(min(_TICK_S, self._retention.age))
+            try:
+                self._store.keep_time()
+            except (NoRoom, InternalError) as error:
+                log.error("ages aren't recorded: %s", error)  # noqa: TRY400 - one line
+            self._roster.changed.set()
+
+    async def _make_room(self) -> None:
+        while True:
+            self._roster.changed.clear()
+            await self._delete()
+            try:
+                while going := self._due():
+                    await self._bury(going)
+                    await self._delete()
+            except (NoRoom, InternalError) as error:
+                log.error("retention removes nothing for now: %s", error)  # noqa: TRY400 - one line
+            await self._roster.changed.wait()
+
+    def _due(self) -> list[tuple[UUID, str]]:
+        """Some of those that have to go, each with how it goes."""
+        with closing(self._store.oldest_first()) as jobs:
+            found = due(jobs, self._store.total, self._retention, self._store.time.now())
+            unwatched = (each for each in found if each[0].id not in self._roster.watchers)
+            going = ((job.id, f"by retention ({why})") for job, why in unwatched)
+            return list(islice(going, _AT_ONCE))
+
+    async def _bury(self, going: Sequence[tuple[UUID, str]]) -> None:
+        folders = [self._roster.folder / str(job_id) for job_id, _ in going]
+        try:
+            self._store.bury(going)
+        except NoRoom:  # a full disk must not keep anybody from making room
+            self._set_aside(folders)
+            await self._delete()
+            self._store.bury(going)
+        fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)
+        for job_id, how in going:
+            self._roster.drop(job_id)
+            log.info("job %s was removed %s", job_id, how)
+        self._set_aside(folders)
+
+    def _set_aside(self, folders: Iterable[Path]) -> None:
+        self._to_delete += filter(None, map(set_aside, folders))
+
+    async def _delete(self) -> None:
+        while self._to_delete:
+            some, self._to_delete = self._to_delete[:_AT_ONCE], self._to_delete[_AT_ONCE:]
+            fault.point(fault.BETWEEN_RENAME_AND_DELETION)
+            await asyncio.to_thread(_delete_all, some)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Its new path: no job has a name like that. None if there is nothing to delete."""
+    try:
+        return folder.rename(folder.with_name(folder.name + SUFFIX))
+    except FileNotFoundError:  # a job that never started
+        return None
+    except OSError as error:
+        log.error("%s is removed, and stays till the next start: %s", folder, error)  # noqa: TRY400
+        return None
+
+
+def _delete_all(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.error("%s stays till the next start: %s", folder, error)  # noqa: TRY400

@@ -1,0 +1,119 @@
+"""A state directory while it is open: its parts, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from asyncio import TaskGroup
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+from worker.jobs.adoption import Adoption
+from worker.jobs.keeper_client import Event, KeeperClient
+from worker.jobs.keeper_process import keeper_of, locked
+from worker.jobs.orphans import end_orphans
+from worker.jobs.recovery import end, reconcile
+from worker.jobs.removal import Removal
+from worker.jobs.retention import Retention
+from worker.jobs.roster import Roster
+from worker.jobs.store import Store
+from worker.keeper.messages import Leave
+
+_KILL_S: Final = 10.0  # for what doesn't go even by SIGKILL
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """With one keeper, until its socket is at its end.
+
+    `leaving`: nothing is started any more. `gone`: nothing more will be told.
+    """
+
+    def __init__(
+        self, directory: Path, keeper: KeeperClient, roster: Roster, removal: Removal
+    ) -> None:
+        self._directory = directory
+        self.keeper, self.roster, self.removal = keeper, roster, removal
+        self.leaving, self.gone = asyncio.Event(), asyncio.Event()
+        self.is_open = True
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, directory: Path, connection: socket.socket | None, retention: Retention
+    ) -> AsyncIterator[Self]:
+        """With the keeper at the other end of `connection`, else with one of our own.
+
+        That one ends all jobs when we leave; cancelled while it does, it kills them.
+        """
+        is_ours = connection is None
+        async with AsyncExitStack() as stack:
+            if connection is None:
+                descriptor = await locked(directory)
+                stack.callback(os.close, descriptor)
+            store = Store(directory / "jobs.db")
+            stack.callback(store.close)
+            adoption = Adoption(store, directory / "jobs")
+            await adoption.run()
+            if connection is None:
+                connection = await stack.enter_async_context(keeper_of(directory, descriptor))
+            keeper = await stack.enter_async_context(KeeperClient.over(connection))
+            listed = await keeper.hello()
+            group = TaskGroup()
+            roster = Roster(directory / "jobs", store, keeper, group)
+            await group.__aenter__()
+            # Without an error: it would wrap that, and our user's exceptions are his own.
+            stack.push_async_callback(group.__aexit__, None, None, None)
+            stack.callback(roster.close)
+            stack.callback(roster.cease)
+            removal = Removal(roster, store, retention, adoption.leftovers)
+            session = cls(directory, keeper, roster, removal)
+            stack.callback(session._close)
+            rest = reconcile(roster, store, listed)
+            stack.callback(group.create_task(session._listen()).cancel)
+            await end(roster, rest, keeper.epoch)
+            stack.callback(group.create_task(removal.run()).cancel)
+            if is_ours:
+                stack.push_async_callback(session._kill)  # if _leave is cut short, wherever
+                stack.push_async_callback(session._leave)
+            yield session
+
+    def hurry(self) -> None:
+        self.keeper.leave()  # first, as that is the cause
+        self.roster.kill_all()
+
+    def _close(self) -> None:
+        self.is_open = False
+
+    async def _listen(self) -> None:
+        try:
+            await self.keeper.listen(self._heed)
+            if not self.leaving.is_set():
+                log.error("the keeper ended unexpectedly, and with it the jobs that ran")
+                await asyncio.to_thread(end_orphans, self._directory)
+            self.roster.keeper_gone()
+        finally:
+            self.gone.set()
+
+    def _heed(self, event: Event) -> None:
+        if isinstance(event, Leave):
+            self.leaving.set()
+        else:
+            self.roster.heed(event)
+
+    async def _leave(self) -> None:
+        self.leaving.set()
+        self.keeper.leave()
+        await self.gone.wait()
+
+    async def _kill(self) -> None:
+        if not self.keeper.is_gone:
+            self.hurry()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_KILL_S):
+                    await self.gone.wait()
