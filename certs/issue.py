@@ -20,7 +20,8 @@ from worker.rpc.role import ROLE_OID, Role, encoded
 DAYS: Final = 365
 
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.ASCII)
+# OpenSSL doesn't take a star for a name of two labels, such as *.local.
+_HOST: Final = re.compile(rf"(\*\.{_LABEL}\.)?{_LABEL}(\.{_LABEL})*", re.ASCII)
 _NUMBERS: Final = re.compile(r"[0-9.]+", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 

@@ -109,6 +109,7 @@ def test_a_server_is_for_all_its_names_and_addresses(authority: Pair) -> None:
         pytest.param("-a.b", id="a dash in front"),
         pytest.param("a.*.b", id="a star inside"),
         pytest.param("*", id="a star alone"),
+        pytest.param("*.local", id="a star and one label"),
         pytest.param("bücher.example", id="beyond ASCII"),
         pytest.param("localhost:5000", id="a port"),
         pytest.param("https://localhost", id="a URL"),
