@@ -51,6 +51,8 @@ class JobSpec:
             checked("workingDirectory", self.working_directory)
             if not self.working_directory.startswith("/"):
                 raise InvalidRequest("workingDirectory must be absolute")
+        for name, value in self.labels.items():
+            encoded(f"labels[{name!r}]", f"{name}={value}")
         checked_grace_period(self.grace_period)
 
 
@@ -58,9 +60,19 @@ def checked(name: str, text: str) -> None:
     """Raise InvalidRequest unless execve(2) can take `text`."""
     if "\0" in text:
         raise InvalidRequest(f"{name} contains a NUL character, which no program can receive")
-    size = len(text.encode(errors="surrogateescape"))
+    size = len(encoded(name, text))
     if size > MAX_ARGUMENT:
         raise InvalidRequest(f"{name} is {size} bytes long; {MAX_ARGUMENT} is the most")
+
+
+def encoded(name: str, text: str) -> bytes:
+    """`text` as the operating system takes it: bytes that weren't UTF-8 come back as they were."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidRequest(
+            f"{name}: {text!r} contains half a character, which no program can receive"
+        ) from None
 
 
 def checked_grace_period(seconds: float) -> float:
