@@ -13,7 +13,7 @@ from pathlib import Path
 PROGRAM = str(Path(sys.executable).with_name("workerserver"))
 PATIENCE_S = 20
 CONFIGURATION = """\
-listenAddress: {address}
+listenAddress: "{address}"
 clientCA: {certificates}/ca.pem
 serverCertificate: {certificates}/server.pem
 serverKey: {certificates}/server.key
@@ -75,12 +75,12 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, certificates: Path) -> Iterator[Service]:
+def serving(folder: Path, certificates: Path, address: str = "localhost:0") -> Iterator[Service]:
     """Ended by SIGTERM, which must be a success and leave neither process nor cgroup."""
     log = folder / "log"
     with log.open("ab") as stderr:
         keeper = subprocess.Popen(
-            [PROGRAM, "--config", configured(folder, certificates)],
+            [PROGRAM, "--config", configured(folder, certificates, address)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -5,6 +5,7 @@ import re
 import shutil
 import ssl
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -15,12 +16,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpclib.const import Status
 
-from certs.folder import load_pair
-from certs.issue import client_certificate
+from certs.folder import load_pair, write_pair
+from certs.issue import client_certificate, server_certificate
 from gen import workerservice as wire
 from tests.e2e.certificate_table import EXPIRING, OTHERS, READERS, ROWS, SERVED, Row, drawn
 from tests.e2e.service import Service, serving
-from tests.e2e.strange import Shown, Trusted, authority, shown
+from tests.e2e.strange import Make, Shown, Trusted, authority, full, shown, with_role
 from tests.server.raw import SERVICE, Answer, head, message, raw
 from worker.client import Client, ClientConfig
 from worker.errors import WorkerError
@@ -62,10 +63,15 @@ def service(
 
 
 async def start(service: Service) -> None:
-    folder = service.certificates
-    own = Shown((folder / "full.pem").read_bytes(), (folder / "full.key").read_bytes())
-    async with Client(config_of(service, service.folder, own)) as client:
+    async with Client(own(service)) as client:
         await client.submit(JobSpec("true"), JOB)
+
+
+def own(service: Service) -> ClientConfig:
+    """Of a client whose certificate is as it should be."""
+    folder = service.certificates
+    files = (folder / name for name in ("ca.pem", "full.pem", "full.key"))
+    return ClientConfig(Address.parsed(service.address), *files)
 
 
 def config_of(service: Service, folder: Path, made: Shown | None = None) -> ClientConfig:
@@ -192,6 +198,63 @@ def check_expired(answer: Answer) -> None:
     code, text = answer.status
     assert Status(code) is Status.UNAUTHENTICATED
     assert "the certificate of ada expired at" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        pytest.param(
+            with_role(b"\x0c\x05full "),
+            r"WARNING .*: the certificate of ada \(sha256 [0-9a-f]{16}\.\.\.\) has no role: its "
+            r"extension 1\.2\.840\.10070\.8\.1 holds b'\\x0c\\x05full ', which is none of ",
+            id="a role that is none",
+        ),
+        pytest.param(
+            lambda trusted: shown(full(trusted.direct, since=-timedelta(days=9), days=1)),
+            "WARNING .*: refused a handshake: the client's certificate: certificate has expired",
+            id="expired",
+        ),
+    ],
+)
+async def test_the_log_says_which_rule_failed(
+    service: Service, trusted: Trusted, made: Make, line: str, tmp_path: Path
+) -> None:
+    async with raw(service.port, tls(config_of(service, tmp_path, made(trusted)))) as client:
+        await client.ended(client.send(head(SERVICE + "Wait"), body("Wait")))
+    assert re.search(line, service.log.read_text())
+
+
+@pytest.mark.parametrize(
+    ("address", "dialled"),
+    [
+        ("[::1]:0", ("[::1]", "[0:0:0:0:0:0:0:1]", "localhost")),
+        ("[::]:0", ("[::1]", "127.0.0.1", "localhost")),
+        ("127.0.0.1:0", ("127.0.0.1", "localhost")),
+    ],
+)
+async def test_an_address_may_be_spelled_in_any_way(
+    certificates: Path, tmp_path: Path, address: str, dialled: tuple[str, ...]
+) -> None:
+    with serving(tmp_path, certificates, address) as service:
+        for host in dialled:
+            where = Address.parsed(f"{host}:{service.port}")
+            async with Client(replace(own(service), server_address=where)) as client:
+                await client.start("true")
+
+
+async def test_a_foreign_client_refuses_a_server_of_another_name(
+    trusted: Trusted, tmp_path: Path
+) -> None:
+    write_pair(tmp_path, "ca", trusted.direct)
+    pair = server_certificate(trusted.direct, ["a.example"], [], now=datetime.now(UTC))
+    write_pair(tmp_path, "server", pair)
+    ca = (tmp_path / "ca.pem").read_bytes()
+    with serving(tmp_path, tmp_path, "127.0.0.1:0") as service:
+        async with grpc.aio.secure_channel(
+            service.address, grpc.ssl_channel_credentials(ca)
+        ) as channel:
+            call = channel.unary_unary(SERVICE + "Wait")(bytes(ASKED["Wait"]))
+            assert await outcome_of(call) == "UNAVAILABLE"
 
 
 def test_the_document_shows_the_table() -> None:
