@@ -23,6 +23,7 @@ from tests.e2e.certificate_table import EXPIRING, OTHERS, READERS, ROWS, SERVED,
 from tests.e2e.service import Service, serving
 from tests.e2e.strange import Make, Shown, Trusted, authority, full, shown, with_role
 from tests.server.raw import SERVICE, Answer, head, message, raw
+from tests.server.test_listen import has_ipv6
 from worker.client import Client, ClientConfig
 from worker.errors import WorkerError
 from worker.rpc.role import Role
@@ -227,7 +228,7 @@ async def test_the_log_says_which_rule_failed(
 @pytest.mark.parametrize(
     ("address", "dialled"),
     [
-        ("[::1]:0", ("[::1]", "[0:0:0:0:0:0:0:1]", "localhost")),
+        ("[::1]:0", ("[::1]", "[0:0:0:0:0:0:0:1]")),
         ("[::]:0", ("[::1]", "127.0.0.1", "localhost")),
         ("127.0.0.1:0", ("127.0.0.1", "localhost")),
     ],
@@ -235,6 +236,8 @@ async def test_the_log_says_which_rule_failed(
 async def test_an_address_may_be_spelled_in_any_way(
     certificates: Path, tmp_path: Path, address: str, dialled: tuple[str, ...]
 ) -> None:
+    if "::" in address and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
     with serving(tmp_path, certificates, address) as service:
         for host in dialled:
             where = Address.parsed(f"{host}:{service.port}")
