@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from worker.errors import WorkerError as WorkerError
     from worker.job import Job as Job
     from worker.jobs.registry import Registry as Registry
+    from worker.jobs.retention import Retention as Retention
     from worker.state import Chunk as Chunk
     from worker.state import JobState as JobState
     from worker.state import JobStatus as JobStatus
@@ -24,6 +25,7 @@ _HOME = {
     "JobState": "worker.state",
     "JobStatus": "worker.state",
     "Registry": "worker.jobs.registry",
+    "Retention": "worker.jobs.retention",
     "WorkerError": "worker.errors",
 }
 __all__ = list(_HOME)

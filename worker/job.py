@@ -23,6 +23,8 @@ class Jobs(Protocol):
 
     async def stop(self, job_id: UUID, *, grace_period: float | None = None) -> None: ...
 
+    async def remove(self, job_id: UUID) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -55,3 +57,10 @@ class Job:
         started with). A job that has ended is left alone. A second stop may only shorten.
         """
         await self.jobs.stop(self.id, grace_period=grace_period)
+
+    async def remove(self) -> None:
+        """Forget a job that has ended, with its output. Raises NotNow while it runs.
+
+        Its id isn't free again: to start something else under it is JobExists.
+        """
+        await self.jobs.remove(self.id)

@@ -79,11 +79,10 @@ class Settings:
         except BadConfig as error:
             raise BadConfig(f"{self.path}: {key}: {error}") from None
 
-    def number(self, key: str, default: N) -> N:
-        """From 0 on."""
+    def number(self, key: str, default: N, *, least: int = 0) -> N:
         value: N = self.values.get(key, default)
-        if not 0 <= value < math.inf:
-            raise BadConfig(f"{self.path}: {key} must be 0 or more, not {value}")
+        if not least <= value < math.inf:
+            raise BadConfig(f"{self.path}: {key} must be {least} or more, not {value}")
         return value
 
 

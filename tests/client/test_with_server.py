@@ -17,6 +17,7 @@ from worker.errors import (
     JobExists,
     JobNotFound,
     NotListening,
+    NotNow,
     OutOfRange,
     PermissionDenied,
 )
@@ -58,6 +59,27 @@ async def test_a_job_from_its_start_to_its_end(client: Client) -> None:
     times = status.created_at, status.started_at, status.leader_exited_at, status.ended_at
     assert None not in times
     assert sorted(times, key=str) == list(times)
+
+
+async def test_a_removed_job_is_gone_and_says_so(client: Client) -> None:
+    job = await client.submit(spec := JobSpec("echo", ("hello",)))
+    await job.wait()
+    await job.remove()
+    with pytest.raises(JobNotFound, match=f"{job.id} was removed by full at 20"):
+        await job.status()
+    with pytest.raises(JobNotFound, match="removed by full"):
+        await text_of(job)
+    with pytest.raises(JobExists, match="ran as .* and was removed by full"):
+        await client.submit(spec, job_id=job.id)
+    with pytest.raises(JobNotFound, match="removed by full"):
+        await job.remove()
+
+
+async def test_a_running_job_is_not_removed(client: Client) -> None:
+    job = await client.start("sleep", "600", grace_period=0)
+    with pytest.raises(NotNow, match=f"{job.id} hasn't ended"):
+        await job.remove()
+    await job.stop()
 
 
 async def test_options_are_the_other_fields_of_a_spec(client: Client) -> None:

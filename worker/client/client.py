@@ -153,6 +153,11 @@ class Client:
             asked.grace_period = timedelta(seconds=checked_grace_period(grace_period))
         await answered(self._channel, lambda: self._stub.stop(asked), self._short)
 
+    async def remove(self, job_id: UUID) -> None:
+        """See Job.remove. Asked once: a second attempt would find that it is removed already."""
+        asked = wire.RemoveRequest(job_id=job_id.bytes)
+        await answered(self._channel, lambda: self._stub.remove(asked), 0)
+
     @property
     def _short(self) -> float:
         return min(SHORT_PATIENCE, self._patience)

@@ -16,7 +16,7 @@ from worker.job import Job
 from worker.jobs.environment import User
 from worker.jobs.follow import followed
 from worker.jobs.request import spawn_of
-from worker.jobs.retention import Retention
+from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.jobs.roster import keeper_lost
 from worker.jobs.session import Session
 from worker.jobs.tracked import TrackedJob
@@ -24,7 +24,6 @@ from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
 
 OUTPUT_CAP: Final = 2**30
-RETENTION: Final = Retention()
 
 
 class Registry:
@@ -48,7 +47,7 @@ class Registry:
         *,
         keeper: socket.socket | None = None,
         output_cap: int = OUTPUT_CAP,
-        retention: Retention = RETENTION,
+        retention: Retention = DEFAULT_RETENTION,
     ) -> None:
         self._directory = Path(directory).absolute()
         self._connection = keeper

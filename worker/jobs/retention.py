@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 
@@ -18,6 +19,9 @@ class Retention:
     age: float = 7 * 24 * 3600.0
     jobs: int = 10_000
     bytes: int = 10 * 2**30
+
+
+DEFAULT_RETENTION: Final = Retention()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.settings import Address, Settings
 
 DEFAULT_OUTPUT_CAP: Final = 2**30
@@ -17,7 +18,13 @@ _REQUIRED: Final = {
     "serverKey": str,
     "stateDirectory": str,
 }
-_OPTIONAL: Final = {"outputCap": int, "shutdownGrace": float}
+_OPTIONAL: Final = {
+    "outputCap": int,
+    "shutdownGrace": float,
+    "retentionAge": float,
+    "retentionJobs": int,
+    "retentionBytes": int,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class ServerConfig:
     state_directory: Path
     output_cap: int = DEFAULT_OUTPUT_CAP
     shutdown_grace: float = DEFAULT_SHUTDOWN_GRACE
+    retention: Retention = DEFAULT_RETENTION
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -48,4 +56,15 @@ class ServerConfig:
             state_directory=settings.file("stateDirectory"),
             output_cap=settings.number("outputCap", DEFAULT_OUTPUT_CAP),
             shutdown_grace=settings.number("shutdownGrace", DEFAULT_SHUTDOWN_GRACE),
+            retention=_retention(settings),
         )
+
+
+def _retention(settings: Settings) -> Retention:
+    """From 1 on: 0 might be meant as "without a limit"."""
+    default = DEFAULT_RETENTION
+    return Retention(
+        age=settings.number("retentionAge", default.age, least=1),
+        jobs=settings.number("retentionJobs", default.jobs, least=1),
+        bytes=settings.number("retentionBytes", default.bytes, least=1),
+    )

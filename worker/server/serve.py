@@ -72,7 +72,12 @@ async def serve(
     """Until the keeper is gone."""
     context = server_context(config.client_ca, config.server_certificate, config.server_key)
     async with (
-        Registry(config.state_directory, keeper=keeper, output_cap=config.output_cap) as registry,
+        Registry(
+            config.state_directory,
+            keeper=keeper,
+            output_cap=config.output_cap,
+            retention=config.retention,
+        ) as registry,
         door_of(Service(registry)) as door,
         accepting(door, sockets, context),
         watching(terms_of(config, context)),

@@ -44,6 +44,7 @@ class Service:
             "QueryStatus": Method(wire.QueryStatusRequest, self.query_status),
             "GetOutput": Method(wire.GetOutputRequest, self.get_output),
             "Wait": Method(wire.WaitRequest, self.wait),
+            "Remove": Method(wire.RemoveRequest, self.remove),
         }
 
     async def start(
@@ -73,6 +74,12 @@ class Service:
         job_id, timeout = job_id_of(request.job_id), timeout_of(request)
         yield status_response(await self._registry.wait(job_id, timeout))
 
+    async def remove(
+        self, request: wire.RemoveRequest, caller: Identity
+    ) -> AsyncGenerator[wire.RemoveResponse, None]:
+        await self._registry.remove(job_id_of(request.job_id), by=caller.name)
+        yield wire.RemoveResponse()
+
     async def get_output(
         self, request: wire.GetOutputRequest, _caller: Identity
     ) -> AsyncGenerator[wire.GetOutputResponse, None]:
@@ -80,13 +87,14 @@ class Service:
         check_built(request)
         check_stream(request.stream)
         job_id, position = job_id_of(request.job_id), request.offset
-        chunks = self._registry.output(
-            job_id, offset=position, follow=not request.no_follow, tagged=request.tagged
-        )
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield output_response(chunk)
-                position = chunk.offset + len(chunk.data)
-        status = await self._registry.status(job_id)
+        with self._registry.watching(job_id) as job:  # it has an end, also if it is removed
+            chunks = self._registry.output(
+                job_id, offset=position, follow=not request.no_follow, tagged=request.tagged
+            )
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield output_response(chunk)
+                    position = chunk.offset + len(chunk.data)
+            status = await job.current_status()
         # More may have been printed since; less has been if it was asked for from beyond.
         yield end_response(status, min(position, status.output.total))
