@@ -9,6 +9,7 @@ import sqlite3
 from asyncio import StreamReader, StreamWriter, TaskGroup
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -157,6 +158,23 @@ async def test_the_jobs_of_the_list_are_followed_and_those_it_never_got_are_star
                     assert (await anext(chunks)).data == b"abc"
     assert served.result() == [starting.job, unasked.job]
     assert (status.state, status.started_at) == (JobState.RUNNING, utc(17))
+
+
+@pytest.mark.parametrize("epoch", ["epoch", "another"], ids=["of this keeper", "of another"])
+async def test_what_has_run_is_not_started_again_though_its_folder_is_gone(
+    state: Path, ends: tuple[Peer, socket.socket], epoch: str
+) -> None:
+    peer, ours = ends
+    row = Row.of(request_of(JOB), epoch)
+    store = Store(state / "jobs.db")
+    store.add(replace(row, status=replace(row.status, state=JobState.RUNNING)))
+    store.close()
+    async with TaskGroup() as group:
+        group.create_task(peer.accept())
+        async with Registry(state, keeper=ours) as registry:
+            status = await registry.status(JOB)
+            peer.finish()
+    assert (status.state, status.reason) == (JobState.LOST, "its folder is gone")
 
 
 def too_long() -> bytes:

@@ -14,6 +14,7 @@ from worker.jobs.roster import Roster
 from worker.jobs.store import Store
 from worker.jobs.tracked import TrackedJob
 from worker.keeper.messages import Listed
+from worker.state import JobState, JobStatus
 
 
 def reconcile(roster: Roster, store: Store, listed: list[Listed]) -> list[TrackedJob]:
@@ -48,8 +49,13 @@ async def end(roster: Roster, jobs: list[TrackedJob], epoch: str) -> None:
 async def _end(roster: Roster, job: TrackedJob, epoch: str) -> None:
     if job.folder.exists():
         await roster.finish(job)
-    elif job.row.epoch == epoch:
+    elif job.status.state is JobState.STARTED and job.row.epoch == epoch:
         roster.spawn(job)  # this keeper was never asked
-    else:  # nothing may start a week later
-        reason = "it was never started: the keeper ended before that"
-        roster.settle(job, await lost_status(job.status, job.folder, reason))
+    else:  # nothing may start a week later, or twice
+        roster.settle(job, await lost_status(job.status, job.folder, _without_folder(job.status)))
+
+
+def _without_folder(status: JobStatus) -> str:
+    if status.state is JobState.STARTED:
+        return "it was never started: the keeper ended before that"
+    return "its folder is gone"
