@@ -5,7 +5,6 @@ import re
 import shutil
 import ssl
 from collections.abc import Awaitable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,14 +15,24 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpclib.const import Status
 
-from certs.folder import load_pair, write_pair
-from certs.issue import client_certificate, server_certificate
+from certs.folder import load_pair
+from certs.issue import client_certificate
 from gen import workerservice as wire
-from tests.e2e.certificate_table import EXPIRING, OTHERS, READERS, ROWS, SERVED, Row, drawn
+from tests.client.scripted import client_of
+from tests.e2e.certificate_table import (
+    DENIED,
+    EXPIRING,
+    OTHERS,
+    READERS,
+    ROWS,
+    SERVED,
+    UNKNOWN,
+    Row,
+    drawn,
+)
 from tests.e2e.service import Service, serving
 from tests.e2e.strange import Make, Shown, Trusted, authority, full, shown, with_role
 from tests.server.raw import SERVICE, Answer, head, message, raw
-from tests.server.test_listen import has_ipv6
 from worker.client import Client, ClientConfig
 from worker.errors import WorkerError
 from worker.rpc.role import Role
@@ -40,8 +49,7 @@ ASKED: dict[str, betterproto.Message] = {
     "QueryStatus": wire.QueryStatusRequest(job_id=JOB.bytes),
     "GetOutput": wire.GetOutputRequest(job_id=JOB.bytes),
     "Wait": wire.WaitRequest(job_id=JOB.bytes),
-}  # the others aren't built yet: nothing is a message too
-NOT_BUILT = {"List", "Watch", "Signal", "Remove", "SendInput"}
+}  # of the others an empty message, which names no job
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +72,9 @@ def service(
 
 
 async def start(service: Service) -> None:
-    async with Client(own(service)) as client:
+    own = client_of(service.certificates, Address.parsed(service.address))
+    async with Client(own) as client:
         await client.submit(JobSpec("true"), JOB)
-
-
-def own(service: Service) -> ClientConfig:
-    """Of a client whose certificate is as it should be."""
-    folder = service.certificates
-    files = (folder / name for name in ("ca.pem", "full.pem", "full.key"))
-    return ClientConfig(Address.parsed(service.address), *files)
 
 
 def config_of(service: Service, folder: Path, made: Shown | None = None) -> ClientConfig:
@@ -112,8 +114,8 @@ def alert_in(failure: BaseException | None) -> str | None:
 def status_of(rpc: str, answer: Answer) -> str:
     """Its name, or SERVED where who may ask was no question any more."""
     code = Status(answer.status[0])
-    served = Status.UNIMPLEMENTED if rpc in NOT_BUILT else Status.OK
-    return SERVED if code is served else code.name
+    is_served = code is Status.OK if rpc in ASKED else code.name not in (UNKNOWN, DENIED)
+    return SERVED if is_served else code.name
 
 
 async def outcome_of(call: Awaitable[object]) -> str:
@@ -223,41 +225,6 @@ async def test_the_log_says_which_rule_failed(
     async with raw(service.port, tls(config_of(service, tmp_path, made(trusted)))) as client:
         await client.ended(client.send(head(SERVICE + "Wait"), body("Wait")))
     assert re.search(line, service.log.read_text())
-
-
-@pytest.mark.parametrize(
-    ("address", "dialled"),
-    [
-        ("[::1]:0", ("[::1]", "[0:0:0:0:0:0:0:1]")),
-        ("[::]:0", ("[::1]", "127.0.0.1", "localhost")),
-        ("127.0.0.1:0", ("127.0.0.1", "localhost")),
-    ],
-)
-async def test_an_address_may_be_spelled_in_any_way(
-    certificates: Path, tmp_path: Path, address: str, dialled: tuple[str, ...]
-) -> None:
-    if "::" in address and not has_ipv6():
-        pytest.skip("this machine has no IPv6")
-    with serving(tmp_path, certificates, address) as service:
-        for host in dialled:
-            where = Address.parsed(f"{host}:{service.port}")
-            async with Client(replace(own(service), server_address=where)) as client:
-                await client.start("true")
-
-
-async def test_a_foreign_client_refuses_a_server_of_another_name(
-    trusted: Trusted, tmp_path: Path
-) -> None:
-    write_pair(tmp_path, "ca", trusted.direct)
-    pair = server_certificate(trusted.direct, ["a.example"], [], now=datetime.now(UTC))
-    write_pair(tmp_path, "server", pair)
-    ca = (tmp_path / "ca.pem").read_bytes()
-    with serving(tmp_path, tmp_path, "127.0.0.1:0") as service:
-        async with grpc.aio.secure_channel(
-            service.address, grpc.ssl_channel_credentials(ca)
-        ) as channel:
-            call = channel.unary_unary(SERVICE + "Wait")(bytes(ASKED["Wait"]))
-            assert await outcome_of(call) == "UNAVAILABLE"
 
 
 def test_the_document_shows_the_table() -> None:
