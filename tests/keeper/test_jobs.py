@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -46,7 +47,7 @@ def test_exit_is_exact(driver: Driver, script: str, code: int | None, number: in
         pytest.param("{}/plain", "plain: not executable", id="without the x bit"),
         pytest.param("{}/bad", "interpreter /no/interp is missing", id="interpreter missing"),
         pytest.param("{}/text", "not a program", id="text without an interpreter line"),
-        pytest.param("", "Invalid argument", id="an empty name"),
+        pytest.param("", "invalid argument", id="an empty name"),
     ],
 )
 def test_what_can_not_be_executed_says_why(
@@ -304,3 +305,50 @@ def wait_index(driver: Driver, job: str, kind: Kind) -> None:
     while kind not in [seen for seen, _, _ in driver.index(job)]:
         assert time.monotonic() < deadline
         os.sched_yield()
+
+
+def test_a_path_of_tens_of_thousands_of_folders_starts_no_second_keeper(driver: Driver) -> None:
+    assert "not executable" in driver.refusal("passwd", path=":" * 66000 + "/etc").text
+    folders = ":".join(f"/{number}" for number in range(20000))
+    assert "not found in PATH" in driver.refusal("passwd", path=f"{folders}:/etc").text
+    assert driver.ended(driver.spawn("true"))["code"] == 0
+
+
+def test_a_fifo_in_place_of_a_program_holds_nothing_up(driver: Driver, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o644)
+    assert "not executable" in driver.refusal(str(tmp_path / "fifo")).text
+    (tmp_path / "fifo").chmod(0o755)
+    assert str(tmp_path / "fifo") in driver.refusal(str(tmp_path / "fifo")).text
+
+
+def test_who_reads_his_own_output_back_costs_nothing(driver: Driver) -> None:
+    script = (
+        "import os\n"
+        "mine = os.open('/proc/self/fd/1', os.O_RDONLY | os.O_NONBLOCK)\n"
+        "for _ in range(20000):\n"
+        "    os.write(1, b'x' * 100)\n"
+        "    try: os.read(mine, 65536)\n"
+        "    except BlockingIOError: pass\n"
+        "raise SystemExit(3)\n"
+    )
+    job = driver.spawn("python3", "-c", script)
+    ended = driver.ended(job)
+    assert (ended["code"], ended["cause"]) == (3, "own exit")
+
+
+def test_a_fault_costs_one_job_and_ends_its_processes(keeper: Keeper) -> None:
+    # Its folder is taken away, so that its end can't be written: a fault by the barrier's word.
+    driver = keeper.driver
+    other = driver.spawn("sh", "-c", "read x; sleep 98724", grace_s=0.2)
+    job = driver.spawn("sh", "-c", "echo up; sleep 98725 & exec sleep 98725")
+    driver.wait_output(job, b"up\n")
+    shutil.rmtree(driver.state / "jobs" / job)
+    driver.stop(job, 0)
+    driver.wait(Ended, job=job)
+    assert processes("98725") == []
+    assert "fault in" in keeper.log.read_text()
+    keeper.log.write_text("")  # it was meant
+    driver.stop(other)
+    driver.ended(other)
+    assert driver.ended(driver.spawn("sh", "-c", "exit 4"))["code"] == 4
+    assert keeper.log.read_text() == ""

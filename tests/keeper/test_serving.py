@@ -15,6 +15,7 @@ import pytest
 
 from tests.keeper.driver import KEEPER, PATIENCE_S, Driver
 from worker.keeper.messages import Ended, Leave, Listed, Ready
+from worker.keeper.records import Kind
 
 pytestmark = pytest.mark.every_python
 
@@ -197,6 +198,52 @@ def test_sighup_replaces_server_and_keeper_and_no_job_notices(serve: Starter) ->
         driver.wait(Ended, job=counting)
     assert driver.file(counting, "output").split() == [b"%d" % n for n in range(1, 20001)]
     driver.end.close()
+
+
+def test_the_exit_of_a_leader_is_recorded_once_however_often_the_keeper_is_replaced(
+    serve: Starter,
+) -> None:
+    service = serve()
+    driver = ready(service)
+    job = driver.spawn("sh", "-c", "trap '' TERM; sleep 98726 & exit 3")
+    wait_index(driver, job)
+    for _ in range(2):
+        service.process.send_signal(signal.SIGHUP)
+        driver.wait(Leave)
+        driver.wait_closed()
+        driver.end.close()
+        driver = ready(service)
+    driver.stop(job, 0)
+    assert driver.ended(job)["code"] == 3
+    assert [kind for kind, _, _ in driver.index(job)].count(Kind.EXIT) == 1
+    driver.end.close()
+
+
+def wait_index(driver: Driver, job: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while Kind.EXIT not in [kind for kind, _, _ in driver.index(job)]:
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_sigterm_during_a_check_ends_it_too(serve: Starter) -> None:
+    service = serve(RELAY.replace("sys.exit(0)", "import time; time.sleep(3600)", 1))
+    driver = ready(service)
+    service.process.send_signal(signal.SIGHUP)
+    wait_children(service, 2)
+    service.process.terminate()
+    driver.wait_closed()
+    assert service.process.wait(PATIENCE_S) == 0
+    assert subprocess.run(["pgrep", "-f", str(service.log.parent)], check=False).returncode == 1
+    driver.end.close()
+
+
+def wait_children(service: Service, count: int) -> None:
+    path = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    deadline = time.monotonic() + PATIENCE_S
+    while len(path.read_text().split()) < count:
+        assert time.monotonic() < deadline
+        os.sched_yield()
 
 
 REFUSING = RELAY.replace("sys.exit(0)", "sys.exit('not good')", 1)

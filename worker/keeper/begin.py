@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,20 @@ class Begun:
     child: Child
     tree: CgroupTree | SessionTree
     pipes: dict[Kind, int]
+
+    def give_back(self) -> None:
+        """It can't be run after all: nothing of it stays but its folder."""
+        with contextlib.ExitStack() as rest:
+            rest.callback(self.record.close)
+            rest.callback(self.tree.close)
+            for pipe in self.pipes.values():
+                rest.callback(os.close, pipe)
+            if self.child.report is not None:
+                rest.callback(os.close, self.child.report)
+            rest.callback(os.close, self.child.pidfd)
+            self.tree.kill()
+            signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+            os.waitid(os.P_PIDFD, self.child.pidfd, os.WEXITED)
 
 
 class Place(Protocol):
@@ -57,7 +72,7 @@ def begin(request: Spawn, place: Place) -> Begun:
             cgroup = Cgroup(place.cgroups / request.job)
             undo.callback(cgroup.remove)
             tree = CgroupTree(cgroup)
-            undo.callback(os.close, tree.events)
+            undo.callback(tree.close)
         child = place.spawner.start(program, writing[0], writing[-1], cgroup)
         undo.pop_all()
         return Begun(request, program, record, child, tree or SessionTree(child.pid), pipes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -56,6 +57,13 @@ class Checks:
         if self._rest:
             self._then(self._rest[0])
 
+    def cancel(self) -> None:
+        """Nobody is called any more, and the command that runs is ended."""
+        self._then = lambda _: None
+        self._rest = self._rest[:1]
+        if self._pidfd >= 0:
+            self._kill()
+
     def _next(self) -> None:
         if not self._rest:
             self._then(None)
@@ -67,7 +75,8 @@ class Checks:
         self._patience = self._loop.call_in(PATIENCE_S, self._kill, self)
 
     def _kill(self) -> None:
-        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _on_exit(self) -> None:
         seen = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
@@ -76,6 +85,7 @@ class Checks:
         self._children.discard(self._pid)
         self._loop.forget(self._pidfd)
         os.close(self._pidfd)
+        self._pidfd = -1
         if self._patience:
             self._patience.cancel()
         if (seen.si_code, seen.si_status) != (os.CLD_EXITED, 0):

@@ -12,6 +12,7 @@ import gc
 import os
 import resource
 import signal
+import stat
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -36,25 +37,32 @@ class Stage(IntEnum):
     SETUP = 1
     DIRECTORY = 2
     EXECUTE = 3
+    INTERPRETER = 4  # the file is there, what it needs to run isn't
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Of a start: `tried` is the number of the candidate that `error` (errno) is about."""
+    """Of a start: `tried` is the number of the candidate that `error` (errno) is about.
+
+    `interpreter` is what the file asks for by its first line, surrogate-escaped.
+    """
 
     stage: Stage
     tried: int
     error: int
+    interpreter: str = ""
 
-    LAYOUT = struct.Struct("<BHi")
+    LAYOUT = struct.Struct("<BIi")
 
     def packed(self) -> bytes:
-        return self.LAYOUT.pack(self.stage, self.tried, self.error)
+        interpreter = self.interpreter.encode("utf-8", "surrogateescape")
+        return self.LAYOUT.pack(self.stage, self.tried, self.error) + interpreter
 
     @classmethod
     def unpacked(cls, report: bytes) -> Failure:
-        stage, tried, error = cls.LAYOUT.unpack(report)
-        return cls(Stage(stage), tried, error)
+        stage, tried, error = cls.LAYOUT.unpack_from(report)
+        interpreter = report[cls.LAYOUT.size :].decode("utf-8", "surrogateescape")
+        return cls(Stage(stage), tried, error, interpreter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,10 @@ def become(
         failure = Failure(stage, 0, error.errno or 0)
     finally:
         # Whatever it was must not get out of here: this is a copy of the keeper.
-        os.write(report, failure.packed())
-        os._exit(FAILED)
+        try:
+            os.write(report, failure.packed())
+        finally:
+            os._exit(FAILED)
 
 
 def _prepare(around: Surroundings, streams: tuple[int, int, int], entering: bytes | None) -> None:
@@ -127,16 +137,37 @@ def _write(path: bytes, text: bytes) -> None:
 
 
 def _execute(program: Program) -> Failure:
-    """Try one candidate after the other, as execvp(3) does, and tell which failure to name."""
+    """Try one candidate after the other, as execvp(3) does, and tell which failure to name.
+
+    What is found out about a file is found out here: a path that hangs holds up this child alone.
+    """
     refused: Failure | None = None
     error = 0
     for tried, path in enumerate(program.candidates):
         try:
             os.execve(path, program.arguments, program.environment)  # noqa: S606 - no shell: right
-        except (FileNotFoundError, NotADirectoryError) as failure:
+        except FileNotFoundError as failure:
+            error = failure.errno or 0
+            if os.path.exists(path):  # noqa: PTH110 - bytes
+                refused = refused or Failure(Stage.INTERPRETER, tried, error, _interpreter_of(path))
+        except NotADirectoryError as failure:
             error = failure.errno or 0
         except PermissionError as failure:
-            refused = refused or Failure(Stage.EXECUTE, tried, failure.errno or 0)
+            is_folder = os.path.isdir(path)  # noqa: PTH112 - bytes
+            number = errno.EISDIR if is_folder else failure.errno or 0
+            refused = refused or Failure(Stage.EXECUTE, tried, number)
         except OSError as failure:
             return Failure(Stage.EXECUTE, tried, failure.errno or 0)
     return refused or Failure(Stage.EXECUTE, 0, error)
+
+
+def _interpreter_of(script: bytes) -> str:
+    """The program that its first line names, or nothing."""
+    try:
+        fd = os.open(script, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return ""
+    words = os.read(fd, 256).split(b"\n")[0][2:].split()
+    return words[0].decode("utf-8", "surrogateescape") if words else ""

@@ -10,7 +10,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Final, TypeVar
 
 from worker.keeper.messages import CLASSES, Message
@@ -54,15 +54,20 @@ class BadFrame(Exception):
     """The other side sent what no version of this protocol sends."""
 
 
-def checked(kind: type[T], values: object) -> T:
-    """`values` as a `kind`. Raises BadFrame unless every field is there and of its type."""
+def checked(kind: type[T], values: object, *, is_file: bool = False) -> T:
+    """`values` as a `kind`. Raises BadFrame unless every field is there and of its type.
+
+    In a file, which an older version may have written, one that has a default may be absent.
+    """
     if not isinstance(values, dict):
         raise BadFrame(f"{kind.__name__}: not an object")
     expected = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
-    if values.keys() != expected.keys():
+    optional = {field.name for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]  # a dataclass
+    absent = expected.keys() - values.keys()
+    if values.keys() - expected.keys() or absent - (optional if is_file else set()):
         raise BadFrame(f"{kind.__name__}: fields {sorted(values)}")
     for name, type_name in expected.items():
-        if not _FITS[type_name](values[name]):
+        if name not in absent and not _FITS[type_name](values[name]):
             raise BadFrame(f"{kind.__name__}.{name}: not {type_name}")
     if "job" in expected and not _JOB.fullmatch(values["job"]):
         raise BadFrame(f"{kind.__name__}.job: not a UUID")

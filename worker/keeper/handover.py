@@ -6,10 +6,13 @@ monotonic. All else is opened again. Nobody is connected meanwhile: the server h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 from worker.keeper.begin import Begun, Place
@@ -18,7 +21,7 @@ from worker.keeper.child import Failure, Stage
 from worker.keeper.facts import Counts, Exit, Extent, Facts, Gap, Stopped
 from worker.keeper.job import Job
 from worker.keeper.life import Phase
-from worker.keeper.record import Record
+from worker.keeper.record import Record, request_in
 from worker.keeper.records import Kind
 from worker.keeper.spawn import Child, program_of
 from worker.keeper.tree import CgroupTree, SessionTree
@@ -57,10 +60,20 @@ class Kept:
         report = [] if self.child.report is None else [self.child.report]
         return [*report, *self.pipes.values()]
 
+    def end(self, cgroups: Path | None) -> None:
+        """It can't be gone on with: nothing of it may run on unobserved."""
+        for fd in self.descriptors:
+            with contextlib.suppress(OSError):  # closed by who gave it back
+                os.close(fd)
+        with contextlib.suppress(OSError):
+            if self.is_contained and cgroups:
+                Cgroup(cgroups / self.job).kill()
+            os.kill(self.child.pid, signal.SIGKILL)  # our child, and not reaped: its pid is its own
+
     def begun(self, place: Place) -> Begun:
         """As it was before. Raises OSError where a file of it is gone."""
         record = Record(place.folder / self.job, self.extent)
-        request = record.request()
+        request = request_in(record.folder)
         pid = self.child.pid
         tree: CgroupTree | SessionTree = SessionTree(pid)
         if self.is_contained and place.cgroups:
@@ -77,13 +90,19 @@ class Table:
     oom_score: str | None
     cgroups: str | None
     has_clone3: bool
+    grace_s: float
     jobs: list[Kept]
 
     def write(self) -> int:
-        """A descriptor that an exec keeps."""
-        fd = os.memfd_create("keeper", 0)
+        """The descriptor of a file that is nowhere."""
+        fd = os.memfd_create("keeper")
         os.write(fd, json.dumps({"version": VERSION, **asdict(self)}, default=_plain).encode())
         return fd
+
+    def check(self, folder: Path) -> None:
+        """Raises where a job's files can't be read by this code."""
+        for job in self.jobs:
+            request_in(folder / job.job)
 
     @classmethod
     def read(cls, fd: int) -> Self:

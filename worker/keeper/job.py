@@ -53,9 +53,9 @@ class Job:
         self._asks = [] if facts else [request.ask]
         self._timer: Timer | None = None
         self._faults = 0
-        self.leader.watch(self._on_report, self._on_exit, self)
+        self.leader.watch(self._on_report, None if self.facts.exit else self._on_exit, self)
         self.streams.watch(self)
-        if isinstance(begun.tree, CgroupTree):
+        if isinstance(begun.tree, CgroupTree) and begun.tree.events is not None:
             house.loop.watch(begun.tree.events, self.look_at_tree, self, URGENT)
 
     def resume(self) -> None:
@@ -76,6 +76,8 @@ class Job:
 
     def stop(self, stopped: Stopped, grace_s: float | None) -> None:
         """A second one may only shorten the grace period."""
+        if self._faults:
+            return  # it is being ended already
         if self.facts.exit is None and self.facts.stopped is None:
             self.facts.stopped = stopped
             self.facts.grace_s = self.begun.request.grace_s if grace_s is None else grace_s
@@ -86,7 +88,7 @@ class Job:
     def look_at_tree(self) -> None:
         """After any sign that one of its processes may be gone."""
         # Reading comes first: it is what makes the kernel tell of the next change.
-        if self.begun.tree.is_empty() and self.facts.exit:
+        if self.begun.tree.is_empty() and self.facts.exit and not self._faults:
             self._see(Seen.TREE_EMPTY)
 
     def give_up(self) -> None:
@@ -132,6 +134,8 @@ class Job:
             return Seen.TREE_EMPTY
         if self.facts.grace_s <= 0:
             return Seen.GRACE_OVER
+        if not self.leader.is_reported:
+            self.leader.terminate()  # it may not have entered its cgroup yet
         terminate(self.begun.tree)
         self._kill_within(self.facts.grace_s)
         return None
@@ -185,17 +189,21 @@ class Job:
         self._house.forget(self)
 
     def _leave_tree(self) -> None:
-        tree = self.begun.tree
-        if isinstance(tree, CgroupTree):
-            self._house.loop.forget(tree.events)
-            try:
-                tree.close()
-            except OSError as error:  # a stranger went in: the next start sweeps
-                say(f"{tree.cgroup.path}: {error.strerror}")
+        self._unwatch_tree()
+        try:
+            self.begun.tree.close()
+        except OSError as error:  # a stranger went in: the next start sweeps
+            say(f"the cgroup of {self.id}: {error.strerror}")
+
+    def _unwatch_tree(self) -> None:
+        if isinstance(self.begun.tree, CgroupTree) and self.begun.tree.events is not None:
+            self._house.loop.forget(self.begun.tree.events)
 
     def _abandon(self) -> None:
         """After a fault: no process stays, and without its `ended` the job is LOST."""
         self._cancel_timer()
+        self.leader.unwatch()
+        self._unwatch_tree()
         self.streams.close()
         if self._faults < MOST_FAULTS:
             self.begun.tree.kill()

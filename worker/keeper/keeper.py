@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from worker.keeper.begin import begin
-from worker.keeper.facts import Stopped
+from worker.keeper.begin import Begun, begin
+from worker.keeper.facts import Counts, Facts, Stopped
 from worker.keeper.frames import BadFrame
 from worker.keeper.job import Job
 from worker.keeper.log import report
-from worker.keeper.loop import Loop, guarded
+from worker.keeper.loop import Loop, Signals, guarded
 from worker.keeper.messages import (
     PROTOCOL,
     Done,
@@ -34,8 +34,9 @@ from worker.keeper.pumps import Pumps
 from worker.keeper.refusal import NO_ROOM
 from worker.keeper.spawn import Spawner
 
-FILES_OF_A_JOB: Final = 6  # two pipes, pidfd, output, index, cgroup.events
+FILES_OF_A_JOB: Final = 7  # two pipes, pidfd, output, index, cgroup.events; a report at first
 FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
+GRACE_S: Final = 10.0  # until a server has said what is configured
 BY_LENGTH: Final = 200
 
 
@@ -56,6 +57,8 @@ class Keeper:
         self.pumps = Pumps(loop)
         self.jobs: dict[str, Job] = {}
         self.user: User | None = None
+        self.signals: Signals | None = None
+        self.grace_s = GRACE_S  # of the jobs when all of us end
         self.children: set[int] = set()  # other than jobs: the server, checks
         self.epoch = _epoch()
         self._is_leaving = False
@@ -82,8 +85,18 @@ class Keeper:
             self.user.send(message)
 
     def forget(self, job: Job) -> None:
-        del self.jobs[job.id]
+        self.jobs.pop(job.id, None)
         self._dismiss_if_over()
+
+    def adopt(self, begun: Begun, facts: Facts | None = None, counts: Counts | None = None) -> Job:
+        """Run what has begun; what can't be run is not left alive."""
+        try:
+            job = Job(self, begun, facts, counts)
+        except BaseException:
+            begun.give_back()
+            raise
+        self.jobs[job.id] = job
+        return job
 
     def leave(self, grace_s: float | None) -> None:
         """End all jobs, within `grace_s` or each within its own, and then go."""
@@ -91,6 +104,11 @@ class Keeper:
         for job in list(self.jobs.values()):
             guarded(partial(job.stop, Stopped(None, "shutdown"), grace_s), job)
         self._dismiss_if_over()
+
+    def put_signals_back(self) -> None:
+        """All are blocked: what has come and isn't heeded yet is to stay pending over an exec."""
+        if self.signals:
+            self.signals.put_back()
 
     def give_up(self) -> None:
         """What isn't about one job or one server: logged, and that is all."""
@@ -147,8 +165,7 @@ class Keeper:
             text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
             self._refuse(request.ask, Refusal.NO_ROOM, text)
         else:
-            begun = begin(request, self)
-            self.jobs[request.job] = Job(self, begun)
+            self.adopt(begin(request, self))
 
     def _stop(self, message: Stop) -> None:
         job = self.jobs.get(message.job)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
+from typing import Final
 
 from worker.keeper.child import Failure
 from worker.keeper.facts import Exit
 from worker.keeper.loop import Callback, Loop, Owner
 from worker.keeper.spawn import Child
+
+REPORT_SIZE: Final = 1024
 
 
 class Leader:
@@ -19,10 +24,12 @@ class Leader:
         self._is_closed = False
         self._loop = loop
 
-    def watch(self, on_report: Callback, on_exit: Callback, owner: Owner) -> None:
+    def watch(self, on_report: Callback, on_exit: Callback | None, owner: Owner) -> None:
+        """`on_exit` is None where the exit is known already."""
         if self._report is not None:
             self._loop.watch(self._report, on_report, owner)
-        self._loop.watch(self._pidfd, on_exit, owner)
+        if on_exit:
+            self._loop.watch(self._pidfd, on_exit, owner)
 
     @property
     def is_reported(self) -> bool:
@@ -39,12 +46,21 @@ class Leader:
         if pipe is None:
             return None
         try:
-            report = os.read(pipe, 64)
+            report = os.read(pipe, REPORT_SIZE)
         except BlockingIOError:
             report = b""
         self._loop.forget(pipe)
         os.close(pipe)
         return Failure.unpacked(report) if report else None
+
+    def terminate(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+
+    def unwatch(self) -> None:
+        self._loop.forget(self._pidfd)
+        if self._report is not None:
+            self._loop.forget(self._report)
 
     def exit(self) -> Exit | None:
         """None while it lives. It stays a zombie until `reap`."""

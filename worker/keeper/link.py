@@ -61,6 +61,9 @@ class Link:
                 self._socket.close()
             finally:
                 self._patron.on_lost()
+                then, self._when_sent = self._when_sent, None
+                if then:
+                    then()
 
     def give_up(self) -> None:
         self.close()

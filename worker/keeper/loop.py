@@ -16,6 +16,7 @@ READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 URGENT: Final = select.EPOLLPRI  # cgroup.events after a change
 
+LONGEST_S: Final = 3600.0  # epoll_wait(2) takes at most 2^31 ms
 Callback = Callable[[], None]
 
 
@@ -84,7 +85,9 @@ class Loop:
     def _patience(self) -> float | None:
         while self._timers and self._timers[0].is_cancelled:
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0].when - time.monotonic()) if self._timers else None
+        if not self._timers:
+            return None
+        return min(max(0.0, self._timers[0].when - time.monotonic()), LONGEST_S)
 
 
 def guarded(callback: Callback, owner: Owner) -> None:
@@ -109,6 +112,17 @@ class Signals:
             signal.signal(number, lambda *_: None)
         loop.watch(self._reading, self._on_ready, owner)
 
+    def put_back(self) -> None:
+        """Send ourselves again what has come and was not heeded yet."""
+        for number in self._come():
+            os.kill(os.getpid(), number)
+
+    def _come(self) -> set[int]:
+        try:
+            return set(os.read(self._reading, 4096))
+        except BlockingIOError:
+            return set()
+
     def _on_ready(self) -> None:
-        for number in set(os.read(self._reading, 4096)):
+        for number in self._come():
             guarded(self._callbacks[number], self._owner)

@@ -3,7 +3,7 @@
 STATE --lock FD --program FD: used by a program (library)
 STATE --lock FD --listen FD,FD --server FD: FD holds the server's argv, JSON
 ... --resume FD: after its own re-exec; FD holds a Table
---check FD: is that a Table for this code?
+--check FD STATE: can this code go on with that Table, and with the jobs of it?
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Final
 from worker.keeper import machine
 from worker.keeper.child import Surroundings
 from worker.keeper.handover import Table
-from worker.keeper.job import Job
 from worker.keeper.keeper import Keeper
 from worker.keeper.log import report
 from worker.keeper.loop import Callback, Loop, Signals, guarded
@@ -35,7 +34,7 @@ HANDLED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main(words: list[str]) -> int:
     """The exit status. `words` come from our own code and are not checked further."""
     if words[0] == "--check":
-        Table.read(int(words[1]))
+        Table.read(int(words[1])).check(Path(words[2]) / "jobs")
         return 0
     state, options = Path(words[0]), dict(zip(words[1::2], words[2::2], strict=True))
     table = _table(options)
@@ -74,14 +73,15 @@ def _resumed(state: Path, table: Table) -> Keeper:
     spawner = Spawner(_surroundings(table.nofile, table.oom_score), has_clone3=table.has_clone3)
     cgroups = Path(table.cgroups) if table.cgroups else None
     keeper = Keeper(state / "jobs", cgroups, spawner, Loop())
+    keeper.grace_s = table.grace_s
     for kept in table.jobs:
         try:
-            job = Job(keeper, kept.begun(keeper), kept.facts, kept.counts)
+            job = keeper.adopt(kept.begun(keeper), kept.facts, kept.counts)
         except Exception as failure:  # noqa: BLE001 - a barrier: it costs that one job
             report(f"the handover of {kept.job}", failure)
-            continue
-        keeper.jobs[job.id] = job
-        guarded(job.resume, job)
+            kept.end(cgroups)
+        else:
+            guarded(job.resume, job)
     return keeper
 
 
@@ -106,7 +106,10 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
     )
     service = Service(keeper, start)
     _handle(keeper, service.leave, service.reload)
-    service.start()
+    if "--resume" in options:
+        guarded(service.start, service)  # it is tried again: jobs run already
+    else:
+        service.start()
     keeper.loop.run()
     return service.status
 
@@ -114,6 +117,6 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
 def _handle(keeper: Keeper, leave: Callback, reload: Callback) -> None:
     keeper.bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     callbacks = (keeper.reap_strangers, leave, leave, reload)
-    Signals(keeper.loop, dict(zip(HANDLED, callbacks, strict=True)), keeper)
+    keeper.signals = Signals(keeper.loop, dict(zip(HANDLED, callbacks, strict=True)), keeper)
     # Blocked across a re-exec, as the default of SIGTERM would end us before this line.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

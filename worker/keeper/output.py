@@ -13,6 +13,7 @@ import os
 import struct
 import termios
 import time
+from functools import cache
 from typing import Final
 
 from worker.keeper.facts import Counts
@@ -25,6 +26,11 @@ STAMP_US: Final = 10_000  # a run that goes on for longer gets another time
 RETRY_S: Final = 0.1  # on a full disk
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _COUNT: Final = struct.Struct("i")
+
+
+@cache
+def _say_no_splice() -> None:
+    say("this file system has no splice: output is copied")
 
 
 def pipe() -> tuple[int, int]:
@@ -53,8 +59,23 @@ class Output:
     def size(self) -> int:
         return self.counts.size
 
-    def take(self, pipe: int, stream: Kind) -> None:
-        """Move what one turn may, from a pipe that holds something."""
+    def take(self, pipe: int, stream: Kind) -> int:
+        """Move what one turn may; the number of bytes. 0: somebody else has emptied the pipe."""
+        before = self.size + self.counts.dropped
+        with contextlib.suppress(BlockingIOError):
+            self._take(pipe, stream)
+        return self.size + self.counts.dropped - before
+
+    def drain(self, pipe: int, stream: Kind) -> None:
+        """Take what is in the pipe now, and no more: a stranger may hold it and write on."""
+        left = _COUNT.unpack(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_COUNT.size)))[0]
+        while left > 0:
+            moved = self.take(pipe, stream)
+            if not moved:
+                return
+            left -= moved
+
+    def _take(self, pipe: int, stream: Kind) -> None:
         if self._room() > 0 and time.monotonic() >= self._retry_at:
             try:
                 self._keep(pipe, stream)
@@ -64,14 +85,9 @@ class Output:
                 self._retry_at = time.monotonic() + RETRY_S
             else:
                 return
-        self._lose(stream, len(os.read(pipe, PIECE)))
-
-    def drain(self, pipe: int, stream: Kind) -> None:
-        """Take what is in the pipe now, and no more: a stranger may hold it and write on."""
-        left = _COUNT.unpack(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_COUNT.size)))[0]
-        end = self.size + self.counts.dropped + left
-        while self.size + self.counts.dropped < end:
-            self.take(pipe, stream)
+        lost = len(os.read(pipe, PIECE))
+        if lost:
+            self._lose(stream, lost)
 
     def _room(self) -> int:
         """The index counts too, with what it may still have to say."""
@@ -93,7 +109,7 @@ class Output:
                 if error.errno != errno.EINVAL:
                     raise
                 self._can_splice = False
-                say("this file system has no splice: output is copied")
+                _say_no_splice()
             else:
                 return
         self._copy(pipe, stream, most)

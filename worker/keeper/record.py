@@ -49,10 +49,6 @@ class Record:
             undo.pop_all()
         return record
 
-    def request(self) -> Spawn:
-        content = json.loads((self.folder / "request").read_bytes())["content"]
-        return checked(Spawn, content)
-
     def end(self, record: EndRecord) -> None:
         """Nothing is written after this."""
         text = versioned(record)
@@ -69,6 +65,11 @@ class Record:
     def close(self) -> None:
         """Closing twice is no error."""
         self._files.close()
+
+
+def request_in(folder: Path) -> Spawn:
+    content = json.loads((folder / "request").read_bytes())["content"]
+    return checked(Spawn, content, is_file=True)
 
 
 def remove(folder: Path) -> None:
@@ -95,6 +96,8 @@ def _fill(path: Path, content: bytes) -> None:
 def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
     """What is true of a job that is over; `facts.exit` was seen before TREE_EMPTY was."""
     seen = facts.exit or Exit(None, None, now_us)
+    started_us = facts.started_us or seen.at_us
+    exited_us = max(seen.at_us, started_us)  # the clock may have been set back
     stopped = facts.stopped or Stopped(None, "own exit")
     return EndRecord(
         code=seen.code,
@@ -102,9 +105,9 @@ def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
         cause=stopped.cause,
         stopped_by=stopped.by,
         reason="",
-        started_us=facts.started_us or seen.at_us,
-        leader_exited_us=seen.at_us,
-        ended_us=max(now_us, seen.at_us),  # the clock may have been set back
+        started_us=started_us,
+        leader_exited_us=exited_us,
+        ended_us=max(now_us, exited_us),
         stdout=counts.sizes[Kind.RUN_STDOUT],
         stderr=counts.sizes[Kind.RUN_STDERR],
         merged=counts.sizes[Kind.RUN_MERGED],

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from worker.keeper.checks import Checks, Command
 from worker.keeper.handover import Kept, Table
 from worker.keeper.keeper import Keeper
-from worker.keeper.log import say
+from worker.keeper.log import report, say
 
 LARGEST: Final = 2**20
 OURSELVES: Final = (sys.executable, "-I", "-S", str(Path(__file__).parent))
@@ -54,8 +54,10 @@ class Replacement:
     def __init__(self, keeper: Keeper, start: Start) -> None:
         self.is_checked = False
         self._keeper, self._start = keeper, start
+        self._checks: Checks | None = None
 
     def check(self, then: Then) -> None:
+        """Raises OSError where it can't even be tried."""
         table = table_of(self._keeper).write()
 
         def conclude(failed: Command | None) -> None:
@@ -65,30 +67,41 @@ class Replacement:
                 say("SIGHUP: nothing was replaced, as the check before it failed")
             then(is_good=self.is_checked)
 
+        state = str(self._keeper.folder.parent)
         commands = [
             self._start.server_command("--check"),
-            Command([*OURSELVES, "--check", str(table)], [table]),
+            Command([*OURSELVES, "--check", str(table), state], [table]),
         ]
-        Checks(self._keeper.loop, commands, self._keeper.children, conclude)
+        try:
+            self._checks = Checks(self._keeper.loop, commands, self._keeper.children, conclude)
+        except BaseException:
+            os.close(table)
+            raise
+
+    def cancel(self) -> None:
+        """The end of all comes first: no check outlives it."""
+        if self._checks:
+            self._checks.cancel()
 
     def execute(self) -> None:
         """Become the new code. Returns only if that is refused."""
-        table = table_of(self._keeper)
         # Until its handlers are there, a signal would end the new code before it has begun.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        snapshot = table.write()
-        kept = [fd for job in table.jobs for fd in job.descriptors]
-        kept += [self._start.server, *self._start.files]
+        kept = [self._start.server, *self._start.files]
         try:
+            table = table_of(self._keeper)
+            kept += [fd for job in table.jobs for fd in job.descriptors]
+            kept.append(table.write())
+            self._keeper.put_signals_back()
             for fd in kept:
                 os.set_inheritable(fd, True)  # noqa: FBT003 - os's own
-            os.execv(sys.executable, self._start.again(snapshot))  # noqa: S606 - no shell
-        except OSError as error:
-            say(f"SIGHUP: the old code goes on: {error}")
-        for fd in kept:
-            os.set_inheritable(fd, False)  # noqa: FBT003 - os's own
-        os.close(snapshot)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.execv(sys.executable, self._start.again(kept[-1]))  # noqa: S606 - no shell
+        except Exception as failure:  # noqa: BLE001 - a barrier: the old code goes on
+            report("SIGHUP: the old code goes on", failure)
+        finally:
+            for fd in kept:
+                os.set_inheritable(fd, False)  # noqa: FBT003 - os's own
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def table_of(keeper: Keeper) -> Table:
@@ -98,5 +111,6 @@ def table_of(keeper: Keeper) -> Table:
         oom_score=around.oom_score,
         cgroups=str(keeper.cgroups) if keeper.cgroups else None,
         has_clone3=keeper.spawner.has_clone3,
+        grace_s=keeper.grace_s,
         jobs=[Kept.of(job) for job in keeper.jobs.values()],
     )

@@ -16,13 +16,13 @@ from typing import Final
 from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
 from worker.keeper.log import say
+from worker.keeper.loop import guarded
 from worker.keeper.messages import Leave, Message, Ready
 from worker.keeper.replacement import Replacement, Start
 
 FIRST_PAUSE_S: Final = 0.1  # doubled by each server that isn't ready before it ends
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 1.0  # a server that was ready and lived so long is followed at once
-GRACE_S: Final = 10.0  # until a server has said what is configured
 GOING_S: Final = 10.0  # a server that was dismissed and doesn't go is killed then
 
 
@@ -44,7 +44,7 @@ class Server:
     def on_message(self, message: Message) -> None:
         if isinstance(message, Ready):
             self.is_ready = True
-            self._service.grace_s = message.grace_s
+            self._service.keeper.grace_s = message.grace_s
         self._service.keeper.receive(message)
 
     def on_lost(self) -> None:
@@ -82,7 +82,6 @@ class Service:
 
     def __init__(self, keeper: Keeper, start: Start) -> None:
         self.keeper = keeper
-        self.grace_s = GRACE_S  # of the jobs when all of us end
         self.status = 0  # of this program
         self._start = start
         self._server: Server | None = None
@@ -106,8 +105,10 @@ class Service:
 
     def leave(self) -> None:
         """On SIGTERM; asked a second time it hurries."""
-        grace_s = 0.0 if self._is_leaving else self.grace_s
+        grace_s = 0.0 if self._is_leaving else self.keeper.grace_s
         self._is_leaving = True
+        if self._replacement:
+            self._replacement.cancel()
         self.send(Leave())
         self.keeper.leave(grace_s)
 
@@ -129,7 +130,7 @@ class Service:
             if self._is_dismissed:
                 self.keeper.loop.end()
         elif self._replacement and self._replacement.is_checked:
-            self._replace()
+            guarded(self._replace, self)
         elif not self._was_ready:
             self.status = status
             self.keeper.loop.end()
@@ -145,8 +146,9 @@ class Service:
         if self._replacement or self._is_leaving:
             say("SIGHUP: another one, or the end, is under way: nothing was done")
             return
-        self._replacement = Replacement(self.keeper, self._start)
-        self._replacement.check(self._on_checked)
+        replacement = Replacement(self.keeper, self._start)
+        replacement.check(self._on_checked)
+        self._replacement = replacement
 
     def _on_checked(self, *, is_good: bool) -> None:
         if not is_good or self._is_leaving:
@@ -158,10 +160,10 @@ class Service:
             self._replace()
 
     def _replace(self) -> None:
-        if self._replacement:
-            self._replacement.execute()
-            self._replacement = None  # it failed, and said so: the old code goes on
-            self._start_again()
+        replacement, self._replacement = self._replacement, None
+        if replacement:
+            replacement.execute()
+            self._start_again()  # it was refused, and said so: the old code goes on
 
     def _start_later(self) -> None:
         self.keeper.loop.call_in(self._pause_s, self._start_again, self)

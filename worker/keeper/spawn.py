@@ -23,6 +23,7 @@ CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
 # PyDLL keeps the GIL over the call: the child must go on as the thread that it is a copy of.
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
+MOST_CANDIDATES: Final = 1000  # of a PATH: the child tries each
 _ALL_SIGNALS: Final = signal.valid_signals()
 
 
@@ -114,8 +115,15 @@ def _clone(cgroup: Cgroup | None) -> tuple[int, int]:
 
 def _fork() -> tuple[int, int]:
     pid = os.fork()
-    # Until we reap it the child is at least a zombie, so the pid is still its own.
-    return pid, os.pidfd_open(pid) if pid else -1
+    if pid == 0:
+        return 0, -1
+    try:
+        # Until we reap it the child is at least a zombie, so the pid is still its own.
+        return pid, os.pidfd_open(pid)
+    except OSError:  # no descriptor left: what is refused must not run
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def program_of(request: Spawn) -> Program:
@@ -124,7 +132,8 @@ def program_of(request: Spawn) -> Program:
     candidates = [command]
     if b"/" not in command:
         folders = _bytes(request.path).split(b":")
-        candidates = [(folder or b".") + b"/" + command for folder in folders]
+        tried = dict.fromkeys((folder or b".") + b"/" + command for folder in folders)
+        candidates = list(tried)[:MOST_CANDIDATES]
     return Program(
         candidates=candidates,
         arguments=[command, *map(_bytes, request.arguments)],

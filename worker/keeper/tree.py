@@ -33,7 +33,8 @@ class CgroupTree:
 
     def __init__(self, cgroup: Cgroup) -> None:
         self.cgroup = cgroup
-        self.events = os.open(cgroup.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        events = cgroup.path / "cgroup.events"
+        self.events: int | None = os.open(events, os.O_RDONLY | os.O_CLOEXEC)
 
     def pids(self) -> list[int]:
         return self.cgroup.pids()
@@ -42,15 +43,18 @@ class CgroupTree:
         return self.cgroup.has(pid)
 
     def is_empty(self) -> bool:
-        return b"populated 0" in os.pread(self.events, 4096, 0)
+        return self.events is None or b"populated 0" in os.pread(self.events, 4096, 0)
 
     def kill(self) -> None:
-        self.cgroup.kill()
+        if self.events is not None:
+            self.cgroup.kill()
 
     def close(self) -> None:
-        """The tree is empty: its folder can go."""
-        os.close(self.events)
-        self.cgroup.remove()
+        """The tree is empty: its folder can go. Closing twice is no error; raises OSError."""
+        events, self.events = self.events, None
+        if events is not None:
+            os.close(events)
+            self.cgroup.remove()
 
 
 class SessionTree:
@@ -74,6 +78,9 @@ class SessionTree:
 
     def kill(self) -> None:
         send(self, signal.SIGKILL, self.pids())
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def terminate(tree: Tree) -> None:
