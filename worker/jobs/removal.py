@@ -126,7 +126,7 @@ def _delete_all(folders: Iterable[Path]) -> None:
     for folder in folders:
         try:
             shutil.rmtree(folder)
-        except FileNotFoundError:
-            continue
         except OSError as error:
             log.error("%s stays till the next start: %s", folder, error)  # noqa: TRY400
+        else:
+            log.debug("%s is deleted", folder)

@@ -8,12 +8,13 @@ read from the folders at the next start.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from worker.errors import InternalError, JobExists, JobNotFound
+from worker.errors import InternalError, JobExists, JobNotFound, NoRoom
 from worker.jobs.request import digest_of
 from worker.jobs.retention import Kept, Total
 from worker.jobs.row import Row, columns_of
@@ -53,6 +54,8 @@ SELECT count(*), coalesce(sum(size), 0) FROM jobs
 WHERE final_s IS NOT NULL AND id IN (SELECT value FROM json_each(?))
 """
 
+log = logging.getLogger(__name__)
+
 
 class Store:
     """`total` is of what is final. `time` is what ages are counted in."""
@@ -65,6 +68,10 @@ class Store:
         self.total = self._total(_TOTAL)
 
     def close(self) -> None:
+        try:
+            self.time.keep()
+        except (NoRoom, InternalError) as error:  # then jobs look younger than they are
+            log.error("the time of this run isn't recorded: %s", error)  # noqa: TRY400 - one line
         self._database.close()
 
     def keep_time(self) -> None:
