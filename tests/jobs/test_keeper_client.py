@@ -17,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from tests.jobs.folders import request_of, write_ended, write_output
+from tests.jobs.orphaned import in_cgroup
 from worker import Job, Registry
 from worker.errors import JobError, JobNotFound, KeeperLost, SetupError, Unavailable
 from worker.jobs.clock import utc
@@ -240,6 +241,15 @@ async def test_nonsense_ends_the_keeper_and_nothing_else(
         await job.stop()
     with pytest.raises(KeeperLost):
         await registry.start("true")
+
+
+async def test_who_does_not_understand_a_living_keeper_leaves_its_jobs_alone(
+    state: Path, registry: Registry, peer: Peer
+) -> None:
+    with in_cgroup(state) as process:
+        peer.send(frame(b"nonsense"))
+        assert not await registry.wait_keeper_gone()
+        assert process.poll() is None
 
 
 async def test_a_start_that_was_never_answered_is_kept_for_the_next_keeper(

@@ -43,15 +43,15 @@ async def locked(state: Path) -> int:
 
 
 @asynccontextmanager
-async def keeper_of(state: Path, lock: int) -> AsyncIterator[socket.socket]:
-    """The socket to a new keeper of `state`; it goes by itself once the socket is closed."""
+async def keeper_of(state: Path, lock: int) -> AsyncIterator[tuple[socket.socket, int]]:
+    """The socket to a new keeper of `state`, which goes once that is closed; and its pid."""
     _check_kernel()
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             process = _started(state, lock, theirs.fileno())
         try:
-            yield ours
+            yield ours, process.pid
         finally:
             ours.close()
             await _reap(process)

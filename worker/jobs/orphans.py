@@ -26,4 +26,5 @@ def end_orphans(state: Path) -> None:
     except OSError as error:  # what can't be ended stays, and so does its folder
         log.error("what the keeper left could not be ended: %s", error)  # noqa: TRY400
     else:
-        log.error("%d processes that the keeper left were ended", ended)
+        if ended:
+            log.error("%d processes that the keeper left were ended", ended)

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -16,6 +16,7 @@ from worker.jobs.adoption import Adoption
 from worker.jobs.keeper_client import Event, KeeperClient
 from worker.jobs.keeper_process import keeper_of, locked
 from worker.jobs.orphans import end_orphans
+from worker.jobs.pidfd import end_of
 from worker.jobs.recovery import end, reconcile
 from worker.jobs.removal import Removal
 from worker.jobs.retention import Retention
@@ -24,6 +25,7 @@ from worker.jobs.store import Store
 from worker.keeper.messages import Leave
 
 _KILL_S: Final = 10.0  # for what doesn't go even by SIGKILL
+_DYING_S: Final = 1.0  # between the end of its socket and that of a process lie some ms
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,11 @@ class Session:
             adoption = Adoption(store, directory / "jobs")
             await adoption.run()
             if connection is None:
-                connection = await stack.enter_async_context(keeper_of(directory, descriptor))
-            keeper = await stack.enter_async_context(KeeperClient.over(connection))
+                link, pid = await stack.enter_async_context(keeper_of(directory, descriptor))
+            else:
+                link, pid = connection, os.getppid()
+            wait_dead = await stack.enter_async_context(end_of(pid))
+            keeper = await stack.enter_async_context(KeeperClient.over(link))
             listed = await keeper.hello()
             group = TaskGroup()
             roster = Roster(directory / "jobs", store, keeper, group)
@@ -75,7 +80,7 @@ class Session:
             session = cls(directory, keeper, roster, removal)
             stack.callback(session._close)
             rest = reconcile(roster, store, listed)
-            stack.callback(group.create_task(session._listen()).cancel)
+            stack.callback(group.create_task(session._listen(wait_dead)).cancel)
             await end(roster, rest, keeper.epoch)
             stack.callback(group.create_task(removal.run()).cancel)
             if is_ours:
@@ -90,15 +95,22 @@ class Session:
     def _close(self) -> None:
         self.is_open = False
 
-    async def _listen(self) -> None:
+    async def _listen(self, wait_dead: Callable[[float], Awaitable[bool]]) -> None:
         try:
             await self.keeper.listen(self._heed)
             if not self.leaving.is_set():
-                log.error("the keeper ended unexpectedly, and with it the jobs that ran")
-                await asyncio.to_thread(end_orphans, self._directory)
+                await self._without_keeper(wait_dead)
             self.roster.keeper_gone()
         finally:
             self.gone.set()
+
+    async def _without_keeper(self, wait_dead: Callable[[float], Awaitable[bool]]) -> None:
+        """Jobs of a keeper that only can't be understood are its own to end."""
+        if await wait_dead(_DYING_S):
+            log.error("the keeper ended unexpectedly, and with it the jobs that ran")
+            await asyncio.to_thread(end_orphans, self._directory)
+        else:
+            log.error("the keeper can't be understood any more: its jobs are left to it")
 
     def _heed(self, event: Event) -> None:
         if isinstance(event, Leave):
