@@ -69,7 +69,7 @@ async def test_a_removed_job_is_gone_and_says_so(client: Client) -> None:
         await job.status()
     with pytest.raises(JobNotFound, match="removed by full"):
         await text_of(job)
-    with pytest.raises(JobExists, match="ran as .* and was removed by full"):
+    with pytest.raises(JobExists, match=r"ran as .* and was removed by full"):
         await client.submit(spec, job_id=job.id)
     with pytest.raises(JobNotFound, match="removed by full"):
         await job.remove()

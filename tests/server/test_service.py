@@ -105,6 +105,43 @@ async def test_a_stop_is_recorded_with_who_asked_for_it(stub: wire.WorkerService
     assert await final(stub, job) == status
 
 
+async def test_a_removed_job_is_not_found_and_its_id_is_not_free(
+    stub: wire.WorkerServiceStub,
+) -> None:
+    request = shell("echo hello", job_id=uuid4().bytes)
+    job = await started(stub, request)
+    await final(stub, job)
+    assert await stub.remove(wire.RemoveRequest(job_id=job)) == wire.RemoveResponse()
+    with pytest.raises(GRPCError, match="was removed by full at 20") as refusal:
+        await final(stub, job)
+    assert refusal.value.status is Status.NOT_FOUND
+    with pytest.raises(GRPCError, match=r"ran as .* and was removed by full") as refusal:
+        await started(stub, request)
+    assert refusal.value.status is Status.ALREADY_EXISTS
+
+
+async def test_a_running_job_is_not_removed(stub: wire.WorkerServiceStub) -> None:
+    job = await started(stub, shell("sleep 600", grace_period=timedelta(0)))
+    with pytest.raises(GRPCError, match="hasn't ended") as refusal:
+        await stub.remove(wire.RemoveRequest(job_id=job))
+    assert refusal.value.status is Status.FAILED_PRECONDITION
+
+
+async def test_an_answer_is_complete_though_its_job_is_removed(
+    stub: wire.WorkerServiceStub,
+) -> None:
+    size = 20 * 2**20  # more than windows and sockets hold
+    job = await started(stub, shell(f"head -c {size} /dev/zero; exit 4"))
+    await final(stub, job)
+    received = 0
+    async for message in stub.get_output(wire.GetOutputRequest(job_id=job)):
+        if not received:
+            await stub.remove(wire.RemoveRequest(job_id=job))
+        received += len(message.output)
+    assert received == size
+    assert message.end == wire.OutputEnd(size, wire.Outcome(1), 4)
+
+
 @pytest.mark.parametrize(
     "timeout",
     [pytest.param(timedelta(0), id="0"), pytest.param(timedelta(milliseconds=1), id="1 ms")],
@@ -200,6 +237,7 @@ async def test_what_is_not_built_is_never_ignored(
         ("query_status", wire.QueryStatusRequest(job_id=NOBODYS)),
         ("stop", wire.StopRequest(job_id=NOBODYS)),
         ("wait", wire.WaitRequest(job_id=NOBODYS)),
+        ("remove", wire.RemoveRequest(job_id=NOBODYS)),
     ],
 )
 async def test_a_job_that_nobody_knows_is_not_found(
