@@ -19,7 +19,14 @@ import pytest
 from tests.jobs.folders import request_of, write_ended, write_output
 from tests.jobs.orphaned import in_cgroup
 from worker import Job, Registry
-from worker.errors import JobError, JobNotFound, KeeperLost, SetupError, Unavailable
+from worker.errors import (
+    Incomplete,
+    JobError,
+    JobNotFound,
+    KeeperLost,
+    SetupError,
+    Unavailable,
+)
 from worker.jobs.clock import utc
 from worker.jobs.row import Row
 from worker.jobs.store import Store
@@ -274,6 +281,21 @@ async def test_a_keeper_that_goes_with_an_end_untold_has_it_read(
     peer.finish()
     status = await job.wait()
     assert (status.state, status.exit_code) == (JobState.EXITED, 7)
+
+
+@pytest.mark.parametrize("is_left", [True, False], ids=["cut", "deleted"])
+async def test_output_that_somebody_shortened_is_an_error_of_its_followers(
+    registry: Registry, peer: Peer, state: Path, *, is_left: bool
+) -> None:
+    job = await started(registry, peer)
+    if is_left:
+        write_output(state / "jobs" / str(JOB), b"abc", [])
+    peer.send(Grown(str(JOB), 10))
+    seen = b""
+    with pytest.raises(Incomplete, match="bytes of 10"):
+        async for chunk in job.output():
+            seen += chunk.data
+    assert seen == (b"abc" if is_left else b"")
 
 
 async def test_an_end_without_its_record_is_lost(registry: Registry, peer: Peer) -> None:

@@ -126,6 +126,8 @@ async def followed(
             if is_over or not follow:
                 break
             await job.wait_grown(reader.offset)
+            if reader.size <= reader.offset < job.size:  # else we would ask for ever
+                raise _short(reader, job, job.size)
         if follow:
             job.check()
         if job.status.is_final:
@@ -144,6 +146,11 @@ def _opened(job: TrackedJob, offset: int, *, tagged: bool) -> OutputReader:
 def _check_end(reader: OutputReader, job: TrackedJob) -> None:
     size, recorded = reader.size, job.status.output.total
     if size < recorded:
-        raise Incomplete(f"the output of {job.status.id} has {size} bytes of {recorded}")
+        raise _short(reader, job, recorded)
     if reader.offset > size:
         raise OutOfRange(f"offset {reader.offset} is beyond the output, which has {size} bytes")
+
+
+def _short(reader: OutputReader, job: TrackedJob, told: int) -> Incomplete:
+    """Somebody has cut or deleted the file."""
+    return Incomplete(f"the output of {job.status.id} has {reader.size} bytes of {told}")
