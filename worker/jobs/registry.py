@@ -140,6 +140,10 @@ class Registry:
         """Tell the keeper that its server serves, and how many seconds jobs have at the end."""
         self._session().keeper.ready(shutdown_grace)
 
+    def left(self) -> None:
+        """Tell the keeper that nothing more is asked of it: a server that drains has drained."""
+        self._session().keeper.leave()
+
     async def wait_leaving(self) -> None:
         """Until the keeper asks its server to drain; nothing is started from then on."""
         await self._session().leaving.wait()

@@ -23,7 +23,6 @@ from worker.keeper.messages import (
     Listed,
     ListEnd,
     Message,
-    Ready,
     Refusal,
     Refused,
     Spawn,
@@ -191,7 +190,6 @@ VERBS: Final[Mapping[type[Message], Callable[..., None]]] = {
     Spawn: Keeper._spawn,  # noqa: SLF001
     Stop: Keeper._stop,  # noqa: SLF001
     Tell: Keeper._tell_beyond,  # noqa: SLF001
-    Ready: lambda *_: None,
     Leave: lambda keeper, _: keeper.leave(None),
 }
 

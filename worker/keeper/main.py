@@ -46,6 +46,8 @@ def main(words: list[str]) -> int:
             return _for_program(keeper, int(options["--program"]))
         return _as_service(keeper, options, words)
     finally:
+        for number in HANDLED:  # Python's own end would make them deadly again
+            signal.signal(number, signal.SIG_IGN)
         if keeper.cgroups:
             machine.leave_cgroups(keeper.cgroups)
 

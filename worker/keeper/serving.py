@@ -23,6 +23,7 @@ from worker.keeper.replacement import Replacement, Start
 FIRST_PAUSE_S: Final = 0.1  # doubled by each server that isn't ready before it ends
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 1.0  # a server that was ready and lived so long is followed at once
+DRAINED_S: Final = 2.0  # a server that is replaced says sooner that all is answered
 GOING_S: Final = 10.0  # a server that was dismissed and doesn't go is killed then
 
 
@@ -42,10 +43,14 @@ class Server:
         service.keeper.loop.watch(self._pidfd, self._on_exit, self)
 
     def on_message(self, message: Message) -> None:
-        if isinstance(message, Ready):
-            self.is_ready = True
-            self._service.keeper.grace_s = message.grace_s
-        self._service.keeper.receive(message)
+        match message:
+            case Leave():  # it has drained; what ends all jobs is SIGTERM, not a server
+                self._service.on_left(self)
+            case Ready():
+                self.is_ready = True
+                self._service.keeper.grace_s = message.grace_s
+            case _:
+                self._service.keeper.receive(message)
 
     def on_lost(self) -> None:
         """It may be alive and deaf: without its socket it is of no use."""
@@ -56,7 +61,9 @@ class Server:
         self.kill()
 
     def part(self) -> None:
-        """Nothing follows: it ends by itself, or soon by force."""
+        """Nothing follows: it ends by itself, or soon by force. Parting twice is no error."""
+        if self._is_parting:
+            return
         self._is_parting = True
         self.link.finish(lambda: None)
         self._service.keeper.loop.call_in(GOING_S, self.kill, self)
@@ -155,9 +162,14 @@ class Service:
             self._replacement = None
         elif self._server:
             self.send(Leave())
-            self._server.part()
+            self.keeper.loop.call_in(DRAINED_S, self._server.part, self)
         else:
             self._replace()
+
+    def on_left(self, server: Server) -> None:
+        """All that was asked of it is answered: it can be replaced."""
+        if self._replacement and self._replacement.is_checked:
+            server.part()
 
     def _replace(self) -> None:
         replacement, self._replacement = self._replacement, None

@@ -21,7 +21,7 @@ from worker.errors import JobError, NotBuilt, TimedOut, Unavailable
 from worker.rpc.statuses import code_of
 from worker.server.head import ANSWER, Head, Headers, NotGrpc, trailers
 from worker.server.identity import Identity
-from worker.server.limits import REQUEST_SIZE, REQUEST_SIZES
+from worker.server.limits import ANSWER_S, REQUEST_SIZE, REQUEST_SIZES
 from worker.server.message import received, send
 from worker.server.policy import ROLES, check_allowed
 from worker.server.service import Service
@@ -42,12 +42,14 @@ class Call:
         self._limit: asyncio.Timeout | None = None  # while it is being answered
         self._has_begun = False  # its answer
         self._is_leaving = False
+        self._is_short = False  # it has been let in, and is answered at once
 
     def leave(self) -> None:
-        """End it with UNAVAILABLE: the server is going."""
+        """End it with UNAVAILABLE: the server is going. What is done soon is still answered."""
         self._is_leaving = True
         if self._limit and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._limit.reschedule(now + (ANSWER_S if self._is_short else 0))
 
     async def run(self) -> None:
         """Until it is answered; cancelled when the client has gone."""
@@ -105,6 +107,7 @@ class Call:
         method = self._service.methods.get(rpc)
         if method is None:
             raise NotBuilt(f"{rpc} isn't built yet")
+        self._is_short = not method.is_long
         size = REQUEST_SIZES.get(rpc, REQUEST_SIZE)
         request = await received(self._stream, method.request, size)
         async with aclosing(method.answers(request, self._caller)) as answers:

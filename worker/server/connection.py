@@ -83,6 +83,10 @@ class Connection(H2Protocol):
         """End what is being answered, refuse what comes, and let the client go."""
         self._calls.leave()
 
+    async def wait_answered(self) -> None:
+        """Until nothing is being answered."""
+        await self._calls.is_idle.wait()
+
     def go_away(self) -> None:
         with suppress(H2Error):  # said before, or the client has gone
             self.connection._connection.close_connection()  # noqa: SLF001 - grpclib has no way
@@ -104,6 +108,8 @@ class Calls(AbstractHandler):
         self._tasks = tasks
         self._on_left = on_left
         self._open: dict[Stream, tuple[Call, Task[None]]] = {}
+        self.is_idle = asyncio.Event()
+        self.is_idle.set()
         self._is_leaving = False
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], Any]) -> None:
@@ -112,13 +118,16 @@ class Calls(AbstractHandler):
             call.leave()
         task = self._tasks.create_task(call.run())
         self._open[stream] = call, task
+        self.is_idle.clear()
 
         # Not in the call itself: one that is cancelled before it began would never get there.
         def forget(_task: Task[None]) -> None:
             del self._open[stream]
             release_stream()
-            if self._is_leaving and not self._open:
-                self._on_left()
+            if not self._open:
+                self.is_idle.set()
+                if self._is_leaving:
+                    self._on_left()
 
         task.add_done_callback(forget)
 

@@ -61,6 +61,11 @@ class Door:
         for connection in list(self._connections):
             connection.leave()
 
+    async def wait_answered(self) -> None:
+        """After `leave`: until all that was asked is answered; each call has its own limit."""
+        for connection in list(self._connections):
+            await connection.wait_answered()
+
     async def wait_empty(self) -> None:
         """Until the clients have read that the server is leaving, and gone; not for long."""
         with suppress(TimeoutError):

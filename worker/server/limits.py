@@ -9,6 +9,7 @@ KIB: Final = 1024
 HANDSHAKE_S: Final = 10.0
 PREFACE_S: Final = 5.0  # from the handshake until the client speaks HTTP/2
 TLS_END_S: Final = 5.0  # until a client has said goodbye too
+ANSWER_S: Final = 1.0  # for what was asked before the server had to leave, streams apart
 LEAVE_S: Final = 2.0  # for clients to go, once the keeper is gone
 BACKLOG: Final = 4096  # connections that queue while the server restarts
 

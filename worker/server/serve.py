@@ -121,6 +121,8 @@ async def leave(registry: Registry, door: Door) -> None:
     """New connections are still taken, to be told UNAVAILABLE."""
     await registry.wait_leaving()
     door.leave()
+    await door.wait_answered()
+    registry.left()
 
 
 def announce(address: Address, sockets: Sequence[socket.socket]) -> None:

@@ -30,8 +30,11 @@ from worker.server.requests import (
 
 @dataclass(frozen=True, slots=True)
 class Method:
+    """`is_long`: it may go on for days, so a server that leaves ends it at once."""
+
     request: type[betterproto.Message]
     answers: Callable[[Any, Identity], AsyncGenerator[betterproto.Message, None]]
+    is_long: bool = False
 
 
 class Service:
@@ -42,8 +45,8 @@ class Service:
             "Start": Method(wire.StartRequest, self.start),
             "Stop": Method(wire.StopRequest, self.stop),
             "QueryStatus": Method(wire.QueryStatusRequest, self.query_status),
-            "GetOutput": Method(wire.GetOutputRequest, self.get_output),
-            "Wait": Method(wire.WaitRequest, self.wait),
+            "GetOutput": Method(wire.GetOutputRequest, self.get_output, is_long=True),
+            "Wait": Method(wire.WaitRequest, self.wait, is_long=True),
             "Remove": Method(wire.RemoveRequest, self.remove),
         }
 
