@@ -76,6 +76,15 @@ async def test_a_folder_that_nobody_ended_is_lost_with_its_output(state: Path) -
     assert output == b"abc"
 
 
+async def test_of_a_lost_job_what_a_power_cut_left_is_all_there_is(state: Path) -> None:
+    job_id = left(state, ended=False)
+    runs = [(Kind.RUN_STDOUT, 0, 1), (Kind.RUN_STDERR, 2, 1), (Kind.RUN_STDOUT, 7, 1)]
+    write_output(state / "jobs" / str(job_id), b"abc", [*runs, (Kind.RUN_STDERR, 9, 1)])
+    status, output = await opened(state, job_id)
+    assert status.output == OutputSize(stdout=2, stderr=1)
+    assert output == b"abc"
+
+
 async def test_the_table_is_rebuilt_from_the_folders(state: Path) -> None:
     job_id, spec = uuid4(), JobSpec("sh", ("-c", "echo hello; exit 3"), labels={"a": "b"})
     async with Registry(state) as registry:

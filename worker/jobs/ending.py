@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.jobs.clock import utc
-from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, read_ended
+from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, output_size, read_ended
 from worker.jobs.tally import Tally
 from worker.keeper.records import SIGNALED, EndRecord
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -72,8 +72,11 @@ def ended_status(status: JobStatus, record: EndRecord) -> JobStatus:
 
 
 async def lost_status(status: JobStatus, folder: Path, reason: str) -> JobStatus:
-    """Without a guess at the result; its output so far stays readable."""
-    tally = Tally(folder)
+    """Without a guess at the result; its output so far stays readable.
+
+    That may be less than its index says, after a power cut.
+    """
+    tally = Tally(folder, limit=output_size(folder))
     output = await tally.sizes()
     if tally.exit is not None:
         reason += f"; before that its leader had ended {_exit_text(tally.exit)}"

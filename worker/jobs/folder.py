@@ -50,6 +50,14 @@ def size_of(folder: Path) -> int:
         return 0
 
 
+def output_size(folder: Path) -> int:
+    """Bytes that can be read; none of a file that isn't there."""
+    try:
+        return (folder / "output").stat().st_size
+    except OSError:
+        return 0
+
+
 def make_durable(folder: Path) -> None:
     """Take all that `folder` holds through a power cut. Blocks: call it in a thread."""
     for name in ("output", "index", "ended"):

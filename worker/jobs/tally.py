@@ -8,18 +8,24 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from worker.jobs.folder import output_size
 from worker.jobs.index import FIRST, GAPS, STREAM, Gaps, Index, Record
 from worker.keeper.records import Kind
 from worker.state import OutputSize, Stream
 
 _TURN: Final = 4096  # records, some ms: then others have their turn
+_UNLIMITED: Final = 2**63
 
 
 class Tally:
-    """Remembers how far it has counted, so that asking again costs only what is new."""
+    """Remembers how far it has counted, so that asking again costs only what is new.
 
-    def __init__(self, folder: Path) -> None:
+    `limit`: runs are counted as if they ended here, where the index says more.
+    """
+
+    def __init__(self, folder: Path, *, limit: int = _UNLIMITED) -> None:
         self._folder = folder
+        self._limit = limit
         self._one_at_a_time = asyncio.Lock()
         self._next = FIRST
         self._start, self._stream = 0, Stream.MERGED  # of the run that lasts; before any: unknown
@@ -31,7 +37,7 @@ class Tally:
     async def sizes(self) -> OutputSize:
         """Bytes that no record covers, as a torn index leaves them, count as merged."""
         async with self._one_at_a_time:
-            total = self._total()  # before the index: see there
+            total = output_size(self._folder)  # before the index: see there
             with suppress(OSError):  # no descriptor left: what is new is attributed later
                 await self._catch_up()
             sizes = self._sizes.copy()
@@ -47,16 +53,11 @@ class Tally:
                     await asyncio.sleep(0)
             self._dropped = self._gaps.missing(index)
 
-    def _total(self) -> int:
-        try:
-            return (self._folder / "output").stat().st_size
-        except FileNotFoundError:
-            return 0
-
     def _count(self, index: Index, record: Record) -> None:
         if record.kind in STREAM:
-            self._sizes[self._stream] += record.offset - self._start
-            self._start, self._stream = record.offset, STREAM[record.kind]
+            offset = min(record.offset, self._limit)
+            self._sizes[self._stream] += offset - self._start
+            self._start, self._stream = offset, STREAM[record.kind]
         elif record.kind in GAPS:
             self._gaps.add(index, record.kind, self._next)
         elif record.kind is Kind.EXIT:
