@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
+import stat
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from cli.render import printable
@@ -47,6 +50,27 @@ def write(descriptor: int, data: bytes) -> None:
         except OSError as error:
             name = "stdout" if descriptor == STDOUT else "stderr"
             raise CannotWrite(f"can't write to {name}: {error.strerror}") from error
+
+
+@asynccontextmanager
+async def reader_watched(descriptor: int) -> AsyncIterator[None]:
+    """Raise ReaderGone in this block once nobody reads a pipe any more, also while it is silent."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit:
+            is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+            with suppress(NotImplementedError):  # Windows: the next write will tell
+                if is_pipe:
+                    loop.add_reader(descriptor, limit.reschedule, loop.time())
+            try:
+                yield
+            finally:
+                with suppress(NotImplementedError):
+                    loop.remove_reader(descriptor)
+    except TimeoutError as error:
+        if limit.expired():
+            raise ReaderGone from error
+        raise
 
 
 def write_text(text: str) -> None:

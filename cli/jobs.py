@@ -1,8 +1,7 @@
-"""`stop`, `query`, `stream`: what one can do with a job that was started."""
+"""`stop`, `query`, `stream`, `rm`: what one can do with a job that was started."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import aclosing
 from typing import Annotated, Final
@@ -10,9 +9,9 @@ from uuid import UUID
 
 import typer
 
-from cli.descriptors import STDERR, STDOUT, say, write, write_text
+from cli.descriptors import STDERR, STDOUT, reader_watched, say, write, write_text
 from cli.render import as_json, summary
-from cli.session import client_of
+from cli.session import connected
 from cli.statuses import ExitStatus
 from worker.client import Client
 from worker.spec import MAX_GRACE_PERIOD
@@ -55,11 +54,11 @@ def stop(
     is left alone.
     """
 
-    async def stopped() -> None:
-        async with client_of(context) as client:
-            await client.stop(job, grace_period=grace_period)
+    async def stopped(client: Client) -> None:
+        await client.stop(job, grace_period=grace_period)
 
-    asyncio.run(stopped())
+    interrupted = f"interrupted: job {job} may have been asked to end: query it"
+    connected(context, stopped, interrupted=interrupted)
 
 
 def query(
@@ -72,11 +71,10 @@ def query(
 ) -> None:
     """Show what is known about a job."""
 
-    async def queried() -> JobStatus:
-        async with client_of(context) as client:
-            return await client.status(job)
+    async def queried(client: Client) -> JobStatus:
+        return await client.status(job)
 
-    status = asyncio.run(queried())
+    status = connected(context, queried)
     write_text(as_json(status) if json else summary(status))
 
 
@@ -88,22 +86,31 @@ def stream(
     """Write a job's output, from its first byte on and live.
 
     It ends when the job has ended. The job's stdout and stderr go to ours. Ctrl-C leaves the
-    job running.
+    job running. A connection that breaks is made again, and no byte is missing or twice.
+
+    A program that sees no terminal often keeps its output back until it has some KiB of it:
+    python3 -u, stdbuf -oL and grep --line-buffered are remedies.
     """
 
-    async def streamed() -> JobStatus:
-        async with client_of(context) as client:
+    async def streamed(client: Client) -> JobStatus:
+        async with reader_watched(STDOUT):
             await copy_output(client, job, offset)
-            return await client.status(job)
+        return await client.status(job)
 
-    try:
-        status = asyncio.run(streamed())
-    except KeyboardInterrupt:
-        say(f"detached; job {job} goes on: workerclient stop -j {job} would end it")
-        raise typer.Exit(ExitStatus.INTERRUPTED) from None
+    detached = f"detached; job {job} goes on: workerclient stop -j {job} would end it"
+    status = connected(context, streamed, interrupted=detached)
     if status.state is JobState.LOST:
         say(f"job {job} is lost: {status.reason}")
         raise typer.Exit(ExitStatus.LOST)
+
+
+def remove(context: typer.Context, job: JobID) -> None:
+    """Forget a job that has ended, with its output. One that runs is refused: stop it first."""
+
+    async def removed(client: Client) -> None:
+        await client.remove(job)
+
+    connected(context, removed, interrupted=f"interrupted: job {job} may have been removed")
 
 
 async def copy_output(client: Client, job: UUID, offset: int) -> None:

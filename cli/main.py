@@ -1,74 +1,19 @@
-"""workerclient: start, stop, query and stream jobs on a workerserver.
+"""The entry of workerclient. It imports nothing slow, so that an early Ctrl-C is quiet, too."""
 
-Results go to stdout, everything else to stderr as one sentence a line, and never a traceback.
-The exit status is 0 only on success; `cli.statuses` holds the others, `--help` shows them.
-"""
-
-from __future__ import annotations
-
+import signal
 import sys
-from contextlib import redirect_stdout
-from io import StringIO
-from typing import Annotated, Never
-
-import typer
-
-from cli.descriptors import CannotWrite, ReaderGone, open_missing, say, write_text
-from cli.jobs import query, stop, stream
-from cli.start import EXAMPLES, StartCommand, start
-from cli.statuses import MEANING, ExitStatus, exit_status
-from worker.errors import WorkerError
-
-STATUSES = "\b\nExit status:\n" + "\n".join(f"{s.value:>4}  {text}" for s, text in MEANING.items())
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=STATUSES)
-app.command(cls=StartCommand, epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})(
-    start
-)
-app.command(epilog="workerclient stop -j 0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")(stop)
-app.command(epilog="workerclient query --json -j 0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")(query)
-app.command(epilog="workerclient stream -j 0b5f7cf25b0c4ef0a4eff2c0ae3b5c0c")(stream)
-
-
-@app.callback()
-def workerclient(
-    context: typer.Context,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            envvar="WORKERCLIENT_CONFIG",
-            metavar="FILE",
-            help="Default: ./workerclient.yaml, else the one in your configuration folder.",
-        ),
-    ] = None,
-) -> None:
-    """Run processes on a workerserver, over mutual TLS."""
-    context.obj = config
+from typing import Never
 
 
 def main() -> Never:
-    open_missing()
-    sys.exit(run(sys.argv[1:]))
+    has_handler = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else: as ignored
+    if has_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from cli.app import run  # noqa: PLC0415 - takes some 0.4 s
 
-
-def run(arguments: list[str]) -> int:
-    """The exit status; the one barrier of this process."""
-    command = typer.main.get_command(app)
-    try:
-        with redirect_stdout(StringIO()) as help_text:
-            status = command.main(arguments, "workerclient", standalone_mode=False)
-        write_text(help_text.getvalue())
-    except ReaderGone:
-        return ExitStatus.READER_GONE
-    except typer.TyperException as error:  # of the command line
-        say(f"{error.format_message()} (see workerclient --help)")
-        return ExitStatus.SETUP
-    except (WorkerError, CannotWrite) as error:
-        say(str(error))
-        return exit_status(error)
-    except Exception as fault:
-        if sys.flags.dev_mode:
-            raise
-        say(f"a fault of workerclient itself: {fault!r} (PYTHONDEVMODE=1 shows where)")
-        return ExitStatus.FAULT
-    return status or ExitStatus.DONE
+    if has_handler:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = run(sys.argv[1:])
+    if has_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)

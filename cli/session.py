@@ -1,17 +1,43 @@
-"""From the command line to a connected client."""
+"""From the command line to a connected client, and what is said meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import typer
 
+from cli.descriptors import say
+from cli.statuses import ExitStatus
 from worker.client import Client, ClientConfig
 from worker.errors import BadConfig
 
 FILE: Final = "workerclient.yaml"
+Result = TypeVar("Result")
+
+
+def connected(
+    context: typer.Context,
+    task: Callable[[Client], Awaitable[Result]],
+    *,
+    interrupted: str = "interrupted",
+) -> Result:
+    """What `task` returns; a Ctrl-C says `interrupted` and ends with its status."""
+
+    async def run() -> Result:
+        async with client_of(context) as client:
+            return await task(client)
+
+    try:
+        return asyncio.run(run())
+    except KeyboardInterrupt:
+        say(interrupted)
+        raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
 def client_of(context: typer.Context) -> Client:
@@ -23,10 +49,23 @@ def client_of(context: typer.Context) -> Client:
 def found() -> Path:
     places = Path(FILE), Path(typer.get_app_dir("workerclient")) / FILE
     for place in places:
-        with suppress(OSError):
-            place.stat()
+        # One that is there and can't be read is not passed over.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            place.lstat()
             return place
     raise BadConfig(
         f"no configuration: neither {places[0]} here nor {places[1]};"
         " write one, or name it with --config FILE"
     )
+
+
+class Notices(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def say_notices() -> None:
+    """The client's own on stderr; those of asyncio and grpclib are for developers."""
+    logging.getLogger("worker.client").addHandler(Notices())
+    if not sys.flags.dev_mode:
+        logging.getLogger().addHandler(logging.NullHandler())

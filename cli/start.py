@@ -6,16 +6,15 @@ reaches the job as it stands, dashes, further `--`, empty and broken lines inclu
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import typer
 from typer.core import TyperCommand
 
 from cli.descriptors import CannotWrite, ReaderGone, say, write_text
-from cli.session import client_of
-from worker.errors import Unavailable
+from cli.session import connected
+from worker.client import Client
 from worker.spec import DEFAULT_GRACE_PERIOD, MAX_GRACE_PERIOD, JobSpec, OutputMode
 
 SEPARATORS: Final = ("-args", "--")
@@ -89,21 +88,17 @@ def start(
         grace_period=grace_period,
     )
     job_id = uuid4()
-    asyncio.run(submitted(context, spec, job_id))
+
+    async def submitted(client: Client) -> None:
+        await client.submit(spec, job_id)
+
+    interrupted = f"interrupted: job {job_id} may have been started: query it"
+    connected(context, submitted, interrupted=interrupted)
     try:
         write_text(f"{job_id}\n")
     except (CannotWrite, ReaderGone):
         say(f"job {job_id} is started")  # or nobody would find it again
         raise
-
-
-async def submitted(context: typer.Context, spec: JobSpec, job_id: UUID) -> None:
-    async with client_of(context) as client:
-        try:
-            await client.submit(spec, job_id)
-        except (Unavailable, asyncio.CancelledError):
-            say(f"job {job_id} may have been started: query it")
-            raise
 
 
 def variable(text: str) -> tuple[str, str]:

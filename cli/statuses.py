@@ -38,7 +38,7 @@ MEANING: Final = {
     ExitStatus.LOST: "stream: how the job ended isn't known (LOST)",
     ExitStatus.SETUP: "the command line, the configuration or a certificate must be mended",
     ExitStatus.NOT_FOUND: "no such job",
-    ExitStatus.NOT_ALLOWED: "no certificate, or one whose role doesn't allow it",
+    ExitStatus.NOT_ALLOWED: "the server refuses the certificate, or its role doesn't allow it",
     ExitStatus.REFUSED: "the request must be mended: no such command, offset beyond the end, ...",
     ExitStatus.UNAVAILABLE: "not now: no server, no room, or the connection broke; try again",
     ExitStatus.CANNOT_WRITE: "stdout or stderr takes no more: disk full, or closed",

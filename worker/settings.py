@@ -66,7 +66,7 @@ class Settings:
             _check_type(path, key, value, known[key])
         for key in required:
             if key not in values:
-                raise BadConfig(f"{path}: the key {key} is missing")
+                raise BadConfig(f"{path}: the key {key} is missing: add it")
         return cls(path, values)
 
     def file(self, key: str) -> Path:
@@ -103,7 +103,9 @@ def _parsed(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
-        raise BadConfig(f"{path}: {error.strerror}") from error
+        raise BadConfig(
+            f"{path}: {error.strerror}: name the configuration file with --config"
+        ) from error
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
         raise BadConfig(f"{path}: not YAML: {error.problem}{line}") from error

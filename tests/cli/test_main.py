@@ -9,9 +9,8 @@ import pytest
 from cli.statuses import MEANING, STATUS, ExitStatus, exit_status
 from gen import workerservice as wire
 from tests.cli.program import Program
-from tests.client.scripted import answering, client_of, serving
+from tests.client.scripted import answering, serving
 from worker import errors
-from worker.settings import Address
 
 ID = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 STATUS_OF_LS = wire.QueryStatusResponse(command_name="ls", job_status=wire.JobStatus["RUNNING"])
@@ -39,30 +38,6 @@ def test_help_of_each_verb_shows_an_example(program: Program, verb: str) -> None
     shown = program.run(verb, "--help")
     assert shown.status == 0
     assert f"  workerclient {verb} ".encode() in shown.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        pytest.param([], "Missing command", id="no verb"),
-        pytest.param(["bogus"], "bogus", id="unknown verb"),
-        pytest.param(["query"], "'-j' / '--job'", id="no job"),
-        pytest.param(["query", "-j", "12"], "'12' is no job id", id="no job id"),
-        pytest.param(["query", "-j", f"{{{ID}}}"], "is no job id", id="braces"),
-        pytest.param(["stop", "-j", ID, "--grace-period", "-1"], "grace-period", id="negative"),
-        pytest.param(["stream", "-j", ID, "--offset", "-1"], "offset", id="negative offset"),
-        pytest.param(["start", "ls", "-la"], "after -args or --", id="no separator"),
-        pytest.param(["start", "--env", "A", "--", "ls"], "NAME=VALUE", id="no variable"),
-        pytest.param(["query", "-j", ID], "--config FILE", id="no configuration"),
-        pytest.param(["--config", "x.yaml", "query", "-j", ID], "x.yaml: No such", id="no file"),
-    ],
-)
-def test_a_mistake_is_one_sentence_and_status_2(
-    program: Program, arguments: list[str], sentence: str
-) -> None:
-    result = program.run(*arguments)
-    assert (result.status, result.stdout) == (ExitStatus.SETUP, b"")
-    assert sentence in result.said
 
 
 @pytest.mark.parametrize(
@@ -114,21 +89,6 @@ async def test_proxies_of_the_environment_dont_matter(program: Program, certific
     assert (result.status, result.stdout, result.stderr) == (0, b"", b"")
 
 
-def test_no_server_is_status_6(program: Program, certificates: Path) -> None:
-    program.configure(client_of(certificates, Address("localhost", 1)))
-    result = program.run("query", "-j", ID)
-    assert result.status == ExitStatus.UNAVAILABLE
-    assert "localhost:1 refused the connection" in result.said
-
-
-async def test_arguments_that_arent_utf8_are_refused(program: Program, certificates: Path) -> None:
-    async with serving(certificates) as config:
-        program.configure(config)
-        result = await program.aside("start", "--", "echo", b"\xff")
-    assert result.status == ExitStatus.REFUSED
-    assert "isn't UTF-8" in result.said
-
-
 @pytest.mark.parametrize(
     "variables",
     [
@@ -153,16 +113,6 @@ def test_a_configuration_whose_name_isnt_utf8(program: Program) -> None:
     result = program.run("--config", b"/\xff.yaml", "query", "-j", ID)
     assert result.status == ExitStatus.SETUP
     assert r"/\udcff.yaml: No such file" in result.said
-
-
-@pytest.mark.parametrize("verb", ["--help", "query"])
-async def test_a_full_disk_is_one_sentence(program: Program, certificates: Path, verb: str) -> None:
-    async with serving(certificates, QueryStatus=answering(STATUS_OF_LS)) as config:
-        program.configure(config)
-        arguments = [verb] if verb == "--help" else [verb, "-j", ID]
-        result = await replace(program, redirected=">/dev/full").aside(*arguments)
-    assert result.status == ExitStatus.CANNOT_WRITE
-    assert "can't write to stdout: No space left on device" in result.said
 
 
 @pytest.mark.parametrize("verb", ["--help", "query"])

@@ -202,7 +202,7 @@ async def test_an_id_that_cant_be_printed_is_said(
     assert b" is started" in result.stderr
 
 
-async def test_a_start_that_broke_off_names_the_job_it_may_have_started(
+async def test_a_start_that_broke_off_at_a_server_that_cant_resume(
     program: Program, certificates: Path
 ) -> None:
     async def cut(stream: Any) -> None:
@@ -212,9 +212,8 @@ async def test_a_start_that_broke_off_names_the_job_it_may_have_started(
     async with serving(certificates, Start=cut) as config:
         program.configure(config)
         result = await program.aside("start", "--", "ls")
-    assert (result.status, result.stdout) == (ExitStatus.UNAVAILABLE, b"")
-    assert b"may have been started" in result.stderr
-    assert b"Traceback" not in result.stderr
+    assert (result.status, result.stdout) == (ExitStatus.REFUSED, b"")
+    assert "look there whether it runs" in result.said
 
 
 async def test_a_state_of_a_newer_server_is_shown_as_such(

@@ -44,6 +44,20 @@ def test_a_job_is_started_streamed_queried_and_stopped(connected: Program) -> No
     assert connected.run("stop", "-j", job).status == 0  # an ended job is left alone
 
 
+def test_an_ended_job_is_removed_and_a_running_one_is_not(connected: Program) -> None:
+    job = started(connected, "--", "sleep", "98732")
+    refused = connected.run("rm", "-j", job)
+    assert refused.status == ExitStatus.REFUSED
+    assert b"hasn't ended: stop it" in refused.stderr
+    connected.run("stop", "-j", job)
+    assert connected.run("stream", "-j", job).status == 0  # until it is final
+    removed = connected.run("rm", "-j", job)
+    assert (removed.status, removed.stdout, removed.stderr) == (0, b"", b"")
+    asked = connected.run("query", "-j", job)
+    assert asked.status == ExitStatus.NOT_FOUND
+    assert b"was removed by full at 20" in asked.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -93,27 +107,6 @@ def test_a_stream_goes_on_from_an_offset(connected: Program) -> None:
     assert connected.run("stream", "-j", job, "--offset", "7").stdout == b"789"
     beyond = connected.run("stream", "-j", job, "--offset", "11")
     assert (beyond.status, beyond.stdout) == (ExitStatus.REFUSED, b"")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "sentence"),
-    [
-        pytest.param(["start", "--", "/no/such"], 5, "/no/such", id="no such command"),
-        pytest.param(["start", "--", "no-such-tool"], 5, "PATH", id="not in PATH"),
-        pytest.param(["start", ""], 5, "commandName is empty", id="an empty command"),
-        pytest.param(["start", "--directory", "x", "--", "ls"], 5, "absolute", id="directory"),
-        pytest.param(["query", "-j", "0" * 32], 3, "no job", id="unknown to query"),
-        pytest.param(["stream", "-j", "0" * 32], 3, "no job", id="unknown to stream"),
-        pytest.param(["stop", "-j", "0" * 32], 3, "no job", id="unknown to stop"),
-        pytest.param(["--config", "readonly.yaml", "start", "--", "ls"], 4, "full", id="role"),
-    ],
-)
-def test_what_is_refused_is_one_sentence_with_its_status(
-    connected: Program, arguments: list[str], status: int, sentence: str
-) -> None:
-    result = connected.run(*arguments)
-    assert (result.status, result.stdout) == (status, b"")
-    assert sentence in result.said
 
 
 def test_control_characters_of_a_command_are_shown_escaped(connected: Program) -> None:

@@ -40,7 +40,7 @@ from worker.rpc.tls import pin_suite
 assert not pin_suite(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 """
 IMPORTS = """
-import cli.main, worker.client
+import cli.app, cli.main, worker.client
 of_linux = ("worker.jobs", "worker.server", "worker.keeper")
 assert not [name for name in sys.modules if name.startswith(of_linux)]
 """
