@@ -22,14 +22,23 @@ from worker.errors import WorkerError
 
 STATUSES = "\b\nExit status:\n" + "\n".join(f"{s.value:>4}  {text}" for s, text in MEANING.items())
 
+JOB = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+
+
+def examples(*calls: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  workerclient {call}" for call in calls)
+
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=STATUSES)
-app.command(cls=StartCommand, epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})(
-    start
-)
-app.command(epilog="workerclient stop -j 0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")(stop)
-app.command(epilog="workerclient query --json -j 0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")(query)
-app.command(epilog="workerclient stream -j 0b5f7cf25b0c4ef0a4eff2c0ae3b5c0c")(stream)
-app.command("rm", epilog="workerclient rm -j 0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")(remove)
+app.command(
+    cls=StartCommand,
+    epilog=examples(*EXAMPLES),
+    context_settings={"allow_interspersed_args": False},
+)(start)
+app.command(epilog=examples(f"stop -j {JOB}", f"stop --grace-period 0 -j {JOB}"))(stop)
+app.command(epilog=examples(f"query -j {JOB}", f"query --json -j {JOB}"))(query)
+app.command(epilog=examples(f"stream -j {JOB}", f"stream --offset 4096 -j {JOB}"))(stream)
+app.command("rm", epilog=examples(f"rm -j {JOB}"))(remove)
 
 
 @app.callback()

@@ -18,11 +18,11 @@ from worker.client import Client
 from worker.spec import DEFAULT_GRACE_PERIOD, MAX_GRACE_PERIOD, JobSpec, OutputMode
 
 SEPARATORS: Final = ("-args", "--")
-EXAMPLES: Final = """\b
-workerclient start ls -args -la /tmp
-workerclient start -- ls -la /tmp
-workerclient start --env LANG=C.UTF-8 --directory /srv -- make all
-"""
+EXAMPLES: Final = (
+    "start ls -args -la /tmp",
+    "start -- ls -la /tmp",
+    "start --env LANG=C.UTF-8 --directory /srv -- make all",
+)
 
 
 def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:

@@ -1,0 +1,53 @@
+"""docs/cli.md says what the program does."""
+
+import json
+import re
+from pathlib import Path
+
+from typer.main import get_command
+
+from cli.app import app
+from cli.render import as_json
+from cli.statuses import MEANING
+from tests.cli.test_render import ENDED
+from worker.client.channel import CLOSE_TIMEOUT, KEEPALIVE_TIME, KEEPALIVE_TIMEOUT
+from worker.client.client import PATIENCE, SHORT_PATIENCE
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    text = DOCUMENT.split(heading, 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table
+    return [re.split(r" *(?<!\\)\| *", line)[1:-1] for line in table[0].splitlines()[2:]]
+
+
+def test_every_verb_is_there() -> None:
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    assert [row[0] for row in rows("# workerclient")] == list(verbs)
+    for verb, command in verbs.items():
+        usage = re.search(rf"workerclient \[--config FILE\] {verb} +(.*(?:\n +\[.*)?)", DOCUMENT)
+        assert usage
+        options = {option for each in command.params for option in each.opts if option[:2] == "--"}
+        assert options - {"--job"} == set(re.findall(r"--[a-z-]+", usage[1]))
+
+
+def test_every_status_is_there() -> None:
+    found = {int(row[0]): row[1] for row in rows("## Exit statuses")}
+    plain = {status: text.replace("`\\|", "|").replace("`", "") for status, text in found.items()}
+    assert plain == {status.value: meaning for status, meaning in MEANING.items()}
+
+
+def test_every_key_of_the_json_is_there() -> None:
+    told, table = json.loads(as_json(ENDED)), rows("## The shape of")
+    assert [row[0] for row in table] == list(told)
+    for name in told["output"]:
+        assert f"`{name}`" in table[-1][3]
+
+
+def test_the_times_are_those_of_the_client() -> None:
+    silence = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT
+    assert f"after {silence:.0f} s at most" in DOCUMENT
+    assert f"After {PATIENCE:.0f} s without progress ({SHORT_PATIENCE:.0f} s for" in DOCUMENT
