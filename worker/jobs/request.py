@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict
 from typing import Final
 from uuid import UUID
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
-from worker.keeper.frames import MAX_JSON, to_json
+from worker.keeper.frames import MAX_JSON, to_json, values_of
 from worker.keeper.messages import Spawn
 from worker.spec import JobSpec, OutputMode
 
@@ -48,5 +47,5 @@ def digest_of(request: Spawn) -> bytes:
     Made of what the keeper is asked for, not of the client's message, because that stands in
     the job's folder too: a table rebuilt from the folders knows its retries.
     """
-    said = {name: value for name, value in asdict(request).items() if name not in _OWN}
+    said = {name: value for name, value in values_of(request).items() if name not in _OWN}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
