@@ -58,14 +58,19 @@ async def reader_watched(descriptor: int) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as limit:
-            is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-            with suppress(NotImplementedError):  # Windows: the next write will tell
-                if is_pipe:
-                    loop.add_reader(descriptor, limit.reschedule, loop.time())
+
+            def end() -> None:
+                loop.remove_reader(descriptor)
+                limit.reschedule(loop.time())
+
+            # Elsewhere than on Linux this may not work: there the next write will tell.
+            with suppress(NotImplementedError, OSError):
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                    loop.add_reader(descriptor, end)
             try:
                 yield
             finally:
-                with suppress(NotImplementedError):
+                with suppress(NotImplementedError, OSError):
                     loop.remove_reader(descriptor)
     except TimeoutError as error:
         if limit.expired():

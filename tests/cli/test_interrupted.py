@@ -14,6 +14,8 @@ from gen import workerservice as wire
 from tests.cli.program import PROGRAM, TIMEOUT, Program
 from tests.client.scripted import answering, serving
 
+pytestmark = pytest.mark.every_python
+
 JOB = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 ONE = wire.GetOutputResponse(output=b"one\n", stream=wire.Stream["STDOUT"])
 

@@ -32,6 +32,8 @@ from worker.errors import (
 from worker.spec import JobSpec
 from worker.state import Chunk
 
+pytestmark = pytest.mark.every_python
+
 Step = Callable[[Any], Awaitable[None]]
 Act = list[Step]
 

@@ -42,6 +42,7 @@ HAS_EXPIRED: Final = 10
 NAME_DIFFERS: Final = frozenset({62, 64})  # a host's, an address's
 NOT_VOUCHED_FOR: Final = frozenset({2, 7, 18, 19, 20, 21})  # issuer unknown, self-signed, forged
 
+REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"
 CLOSED: Final = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
@@ -91,8 +92,8 @@ def unreachable(address: Address, error: OSError | UnicodeError) -> WorkerError:
                 "closed the connection before it said anything: it may be stopping,"
                 " or not accept this certificate; its log says why"
             )
-        # A host with several addresses has several errors in one text, and no number.
-        case _ if f"[Errno {errno.ECONNREFUSED}]" in str(error):
+        # A host with several addresses has several errors in one text, and no class.
+        case _ if isinstance(error, ConnectionRefusedError) or REFUSED in str(error):
             kind, what = NotListening, "refused the connection: is workerserver running there?"
         case _:
             kind = Unavailable
