@@ -71,10 +71,11 @@ class Session:
             listed = await keeper.hello()
             group = TaskGroup()
             roster = Roster(directory / "jobs", store, keeper, group)
+            # After the group: who waits for a job that is just being finished hears of that.
+            stack.callback(roster.close)
             await group.__aenter__()
             # Without an error: it would wrap that, and our user's exceptions are his own.
             stack.push_async_callback(group.__aexit__, None, None, None)
-            stack.callback(roster.close)
             stack.callback(roster.cease)
             removal = Removal(roster, store, retention, adoption.leftovers)
             session = cls(directory, keeper, roster, removal)
