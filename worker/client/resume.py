@@ -44,23 +44,24 @@ class Attempts:
         self._channel = channel
         self._patience = patience
         self._now = asyncio.get_running_loop().time
-        self._failures = 0  # since the last progress
+        self._error: Unavailable | None = None  # the last one since there was progress
+        self._failures = 0
         self._failing_since = 0.0
         self._is_told = False
         self._asked_at = self._now()
 
     def progress(self) -> None:
-        self._failures = 0
+        self._error, self._failures = None, 0
         self._is_told = False
 
     async def connect(self) -> None:
         """Raises SetupError or Unavailable; in time, also where another request is dialling."""
-        until = self._failing_since + self._patience if self._failures else None
+        until = self._failing_since + self._patience if self._error else None
         try:
             async with asyncio.timeout_at(until):
                 await self._channel.connect()
         except TimeoutError as error:
-            raise NoAnswer("the server doesn't answer: check the network") from error
+            raise self._error or NoAnswer("the server doesn't answer") from error
         finally:
             self._asked_at = self._now()
 
@@ -69,13 +70,14 @@ class Attempts:
         now = self._now()
         if now - self._asked_at > HELD:
             self.progress()
-        if not self._failures:
+        if self._error is None:
             self._failing_since = now
+        self._error = error
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
         self._failures += 1
         left = self._failing_since + self._patience - now
         if left <= pause or self._channel.is_closed:
-            raise self._last(error) from error
+            raise self._last(error)
         if now - self._failing_since >= QUIET and not self._is_told:
             self._is_told = True
             log.warning("%s (trying again for %.0f s)", error, left)
