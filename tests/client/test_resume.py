@@ -197,3 +197,39 @@ async def test_output_gives_up_in_a_known_time_and_says_where(
         assert relay.connections < 12  # with growing pauses
         relay.heal()
         await job.stop(grace_period=0)
+
+
+async def test_all_requests_of_a_client_go_on(
+    service: Service, relay: Relay, tmp_path: Path
+) -> None:
+    """They share one connection, and dial once."""
+    os.mkfifo(tmp_path / "go")
+    async with client_at(service, relay.address) as jobs:
+        job = await jobs.start("sh", "-c", f"echo one; read x < {tmp_path}/go; seq 1 5000")
+        async with asyncio.TaskGroup() as tasks:
+            reading = [tasks.create_task(digest(job)) for _ in range(50)]
+            waiting = [tasks.create_task(job.wait()) for _ in range(40)]
+            assert (await job.status()).state is JobState.RUNNING
+            relay.cut()
+            assert (await job.status()).state is JobState.RUNNING
+            assert relay.connections == 2
+            await asyncio.to_thread((tmp_path / "go").write_text, "\n")
+        assert len({task.result() for task in reading}) == 1
+        assert {task.result().exit_code for task in waiting} == {0}
+    assert relay.connections == 2
+
+
+async def test_more_requests_than_a_connection_takes_have_another(
+    service: Service, relay: Relay, tmp_path: Path
+) -> None:
+    """grpclib would wait until one of the first has ended: nothing could be stopped any more."""
+    os.mkfifo(tmp_path / "go")
+    async with client_at(service, relay.address) as jobs:
+        job = await jobs.start("sh", "-c", f"echo one; read x < {tmp_path}/go")
+        async with asyncio.TaskGroup() as tasks:
+            reading = [tasks.create_task(digest(job)) for _ in range(250)]
+            await asyncio.sleep(0)
+            assert (await job.status()).state is JobState.RUNNING
+            await asyncio.to_thread((tmp_path / "go").write_text, "\n")
+        assert len({task.result() for task in reading}) == 1
+    assert relay.connections == 3  # of 100 requests each

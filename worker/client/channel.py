@@ -58,7 +58,7 @@ class PinnedChannel(Channel):
 
     def __init__(self, config: ClientConfig) -> None:
         self._client = config
-        self._open: set[PinnedProtocol] = set()
+        self._open: list[PinnedProtocol] = []
         self.is_closed = False
         super().__init__(
             config.server_address.host,
@@ -103,10 +103,16 @@ class PinnedChannel(Channel):
     def _protocol_factory(self) -> PinnedProtocol:
         return PinnedProtocol(self._config, self._h2_config)
 
-    @property
-    def _connected(self) -> bool:
-        # grpclib takes one for connected until it has closed, which takes a silent one a while.
-        return self._protocol is not None and self._protocol.is_usable
+    async def __connect__(self) -> PinnedProtocol:
+        """A connection with room for one more request: a new one where there is none."""
+        if ready := self._with_room():
+            return ready
+        async with self._connect_lock:
+            self._protocol = self._with_room() or await self._create_connection()
+            return self._protocol
+
+    def _with_room(self) -> PinnedProtocol | None:
+        return next((each for each in self._open if each.has_room), None)
 
     async def _create_connection(self) -> PinnedProtocol:
         if self.is_closed:
@@ -128,7 +134,7 @@ class PinnedChannel(Channel):
                     undo.pop_all()
         except (OSError, UnicodeError) as error:
             raise await diagnosed(self._client, error) from error
-        self._open = {each for each in self._open if not each.is_lost} | {protocol}
+        self._open = [*(each for each in self._open if not each.is_lost), protocol]
         return protocol
 
     def _renew(self) -> None:
@@ -146,5 +152,7 @@ class PinnedChannel(Channel):
     ) -> None:
         self.is_closed = True
         self.close()
+        for protocol in self._open:
+            protocol.processor.close()
         for protocol in self._open:
             await protocol.wait_lost(CLOSE_TIMEOUT)

@@ -19,6 +19,7 @@ from grpclib.exceptions import StreamTerminatedError
 from grpclib.protocol import EventsProcessor, H2Protocol
 from grpclib.utils import Wrapper
 from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.events import DataReceived, Event, StreamEnded
 
 from worker.errors import OtherProtocol
@@ -39,8 +40,14 @@ class PinnedProtocol(H2Protocol):
         self._waking: set[Wrapper] = set()
 
     @property
-    def is_usable(self) -> bool:
-        return not (self.handler.connection_lost or self.connection.is_closing())
+    def has_room(self) -> bool:
+        """For one more request; a server allows so many at once, ours 100."""
+        # grpclib takes one for connected until it has closed, which takes a silent one a while.
+        if self.handler.connection_lost or self.connection.is_closing():
+            return False
+        return (
+            self._http2.open_outbound_streams < self._http2.remote_settings.max_concurrent_streams
+        )
 
     @property
     def is_lost(self) -> bool:
@@ -57,6 +64,7 @@ class PinnedProtocol(H2Protocol):
             self._transport.abort()
         else:
             super().connection_made(transport)
+            self._http2: H2Connection = self.connection._connection  # noqa: SLF001 - no other way
             self.processor = Processor(self.handler, self.connection)
             self._begun = True
 
