@@ -16,12 +16,13 @@ from uuid import UUID
 
 import pytest
 
-from tests.jobs.folders import request_of, write_ended, write_output
+from tests.jobs.folders import request_of, versioned, write_ended, write_output
 from tests.jobs.orphaned import in_cgroup
 from tests.jobs.scripts import read
 from worker import Job, Registry
 from worker.errors import (
     Incomplete,
+    InternalError,
     JobError,
     JobNotFound,
     KeeperLost,
@@ -301,6 +302,26 @@ async def test_an_end_without_its_record_is_lost(registry: Registry, peer: Peer)
     peer.send(Ended(str(JOB)), Grown(str(JOB), 1), Ended(str(JOB)))
     status = await job.wait()
     assert (status.state, status.exit_code) == (JobState.LOST, None)
+
+
+async def test_what_cannot_be_told_of_one_job_costs_no_other(
+    registry: Registry, peer: Peer, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = await started(registry, peer)
+    write_output(state / "jobs" / str(JOB), b"abc", [])
+    (state / "jobs" / str(JOB) / "ended").write_text(versioned({}, version=2))
+    peer.send(Ended(str(JOB)))
+    with pytest.raises(InternalError, match=str(JOB)):
+        await newer.wait()
+    async with TaskGroup() as group:
+        starting = group.create_task(refused(registry.submit(SPEC)))
+        peer.send(Running((await peer.expect(Spawn)).job, 10**20))
+    assert "a fault of ours" in starting.result()
+    async with TaskGroup() as group:
+        sound = group.create_task(registry.submit(SPEC))
+        await peer.run()
+    assert (await sound.result().status()).state is JobState.RUNNING
+    assert len([each for each in caplog.records if each.exc_info]) == 2
 
 
 async def test_a_stop_that_crosses_the_end_is_no_error(registry: Registry, peer: Peer) -> None:

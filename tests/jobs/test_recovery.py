@@ -1,6 +1,6 @@
 """Whatever a directory holds when it is opened: each job has one true state, and none stops us."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -111,6 +111,11 @@ async def test_a_torn_table_is_kept_and_rebuilt(state: Path) -> None:
     [
         pytest.param("request", "", id="request empty"),
         pytest.param("request", versioned({"command": "x"}), id="request without its fields"),
+        pytest.param(
+            "request",
+            versioned(asdict(replace(request_of(), created_us=10**20))),
+            id="request of a time that no calendar knows",
+        ),
         pytest.param("ended", '{"version":1,"con', id="ended cut short"),
         pytest.param("ended", "\0" * 4096, id="ended all zeros"),
     ],
@@ -154,6 +159,15 @@ async def test_what_is_no_job_is_left_alone(state: Path) -> None:
     async with Registry(state) as registry:
         await registry.start("true")
     assert all(stranger.exists() for stranger in strangers)
+
+
+async def test_a_file_in_place_of_a_folder_costs_that_job_alone(state: Path) -> None:
+    job_id, sound = uuid4(), left(state)
+    (state / "jobs" / str(job_id)).write_text("not a folder")
+    async with Registry(state) as registry:
+        assert (await registry.status(job_id)).state is JobState.LOST
+        assert await read(registry.output(job_id)) == b""
+        assert (await registry.status(sound)).state is JobState.EXITED
 
 
 async def test_what_was_never_started_is_lost_and_does_not_start_later(state: Path) -> None:

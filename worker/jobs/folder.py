@@ -13,7 +13,7 @@ from worker.keeper.frames import MAX_JSON, BadFrame, checked
 from worker.keeper.messages import Spawn
 from worker.keeper.records import FILE_VERSION, EndRecord
 
-T = TypeVar("T")
+T = TypeVar("T", Spawn, EndRecord)
 # Ours, and it passes: no word about the file that couldn't be opened.
 SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _LARGEST: Final = 2**53  # µs: the year 2255; bytes: 8 PiB. More is rubbish
@@ -33,20 +33,17 @@ def read_request(folder: Path) -> Spawn:
 
 def read_ended(folder: Path) -> EndRecord:
     record = _record(folder / "ended", EndRecord)
-    numbers = (getattr(record, name) for name in EndRecord.__slots__)
-    if not all(0 <= number < _LARGEST for number in numbers if isinstance(number, int)):
-        raise TornFile(f"{folder}/ended: a number is out of range")
     if record.code is not None and record.signal is not None:
         raise TornFile(f"{folder}/ended: a code and a signal")
     return record
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of its files; a folder that isn't there has none."""
+    """Bytes of its files; a folder that isn't there, or can't be looked into, has none."""
     try:
         with os.scandir(folder) as entries:
             return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -94,9 +91,17 @@ def _record(path: Path, kind: type[T]) -> T:
             case {"version": int(version)} if version > FILE_VERSION:
                 raise BadState(f"{path} is of version {version}; this program knows {FILE_VERSION}")
             case {"version": _, "content": content}:
-                return checked(kind, content)
+                return _in_range(checked(kind, content))
     except (ValueError, RecursionError) as error:
         raise TornFile(f"{path}: not JSON") from error
     except BadFrame as error:
         raise TornFile(f"{path}: {error}") from error
     raise TornFile(f"{path}: no version")
+
+
+def _in_range(record: T) -> T:
+    for name in record.__slots__:
+        number = getattr(record, name)
+        if isinstance(number, int) and not 0 <= number < _LARGEST:
+            raise BadFrame(f"{name} is out of range")
+    return record

@@ -34,7 +34,7 @@ class OutputReader:
         self._file: int | None = None
         try:
             self._file = os.open(folder / "output", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass  # a job that never started has none
         except OSError:
             self._index.close()

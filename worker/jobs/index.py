@@ -41,7 +41,7 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             self._file = os.open(folder / "index", os.O_RDONLY | os.O_CLOEXEC)
         header = self.record(0)
         if header != Record(Kind.HEADER, FILE_VERSION, INDEX_MAGIC):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from asyncio import TaskGroup
 
 from worker.errors import SetupError
+from worker.jobs.barrier import costing_only
 from worker.jobs.ending import lost_status
 from worker.jobs.roster import Roster
 from worker.jobs.store import Store
@@ -26,10 +27,12 @@ def reconcile(roster: Roster, store: Store, listed: list[Listed]) -> list[Tracke
         job = roster.track(row, size=found.size if found else 0)
         if found is None:
             rest.append(job)
-        elif found.started_us is None:
-            roster.spawn(job)  # it is starting: asked once more, the keeper answers us too
-        else:
-            roster.run(job, found.started_us)
+            continue
+        with costing_only(job):
+            if found.started_us is None:
+                roster.spawn(job)  # it is starting: asked once more, the keeper answers us too
+            else:
+                roster.run(job, found.started_us)
     return rest
 
 
@@ -47,6 +50,11 @@ async def end(roster: Roster, jobs: list[TrackedJob], epoch: str) -> None:
 
 
 async def _end(roster: Roster, job: TrackedJob, epoch: str) -> None:
+    with costing_only(job, unless=(SetupError,)):
+        await _settle(roster, job, epoch)
+
+
+async def _settle(roster: Roster, job: TrackedJob, epoch: str) -> None:
     if job.folder.exists():
         await roster.finish(job)
     elif job.status.state is JobState.STARTED and job.row.epoch == epoch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Future, Task, TaskGroup
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from uuid import UUID
 
 from worker.errors import InternalError, JobError, KeeperLost, NoRoom, Unavailable
 from worker.jobs import fault
+from worker.jobs.barrier import costing_only
 from worker.jobs.clock import utc
 from worker.jobs.durable import kept_durable
 from worker.jobs.ending import final_status
@@ -30,6 +31,8 @@ from worker.jobs.tracked import TrackedJob
 from worker.jobs.watchers import Watchers
 from worker.keeper.messages import Done, Ended, Grown, Refusal, Refused, Running, Spawn, Stop
 from worker.state import JobState, JobStatus
+
+Step = Callable[[TrackedJob], Coroutine[None, None, None]]
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class Roster:
     def spawn(self, job: TrackedJob) -> None:
         """Sent here, not in the task: a Stop that follows must come after it."""
         answer = self._keeper.ask(job.row.request)
-        self._group.create_task(self._spawned(job, answer))
+        self._go_on(job, partial(self._spawned, answer=answer))
 
     async def stop(self, job: TrackedJob, grace_s: float | None, by: str) -> None:
         answer = await self._keeper.ask(Stop(0, job.row.request.job, by, grace_s))
@@ -104,13 +107,17 @@ class Roster:
         job = self._tracked.get(UUID(event.job))
         if job is None:
             return  # Grown may cross with the end
+        with costing_only(job):
+            self._tell(job, event)
+
+    def _tell(self, job: TrackedJob, event: Running | Grown | Ended) -> None:
         match event:
             case Running():
                 self.run(job, event.started_us)
             case Grown():
                 job.tell_size(event.size)
             case Ended():
-                self._group.create_task(self.finish(job))
+                self._go_on(job, self.finish)
             case _:
                 assert_never(event)
 
@@ -120,7 +127,7 @@ class Roster:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
             self._record(status)
             job.tell_started(status)
-            keeping = self._group.create_task(kept_durable(job))
+            keeping = self._go_on(job, kept_durable)
             self._keeping.add(keeping)
             keeping.add_done_callback(self._keeping.discard)
 
@@ -151,7 +158,7 @@ class Roster:
             if job.is_complete:
                 continue
             if (job.folder / "ended").exists():
-                self._group.create_task(self.finish(job))
+                self._go_on(job, self.finish)
             else:
                 job.tell_failure(keeper_lost())
 
@@ -165,6 +172,13 @@ class Roster:
         for job in self._tracked.values():
             if not job.is_complete:
                 job.tell_failure(Unavailable("this Registry is closed"))
+
+    def _go_on(self, job: TrackedJob, step: Step) -> Task[None]:
+        async def alone() -> None:
+            with costing_only(job):
+                await step(job)
+
+        return self._group.create_task(alone())
 
     async def _spawned(self, job: TrackedJob, answer: Future[Answer]) -> None:
         answered = await answer

@@ -76,6 +76,7 @@ class Session:
             await group.__aenter__()
             # Without an error: it would wrap that, and our user's exceptions are his own.
             stack.push_async_callback(group.__aexit__, None, None, None)
+            stack.callback(keeper.lose)  # a start that isn't answered would hold up the group
             stack.callback(roster.cease)
             removal = Removal(roster, store, retention, adoption.leftovers)
             session = cls(directory, keeper, roster, removal)
