@@ -1,30 +1,28 @@
-"""`make bench`: what job-worker costs, as ratios against asyncio's own subprocesses.
+"""`make bench`: what job-worker costs, as ratios.
 
-Both sides of a row take turns in the same run, so a noisy machine disturbs both; the median of
-the rounds is printed. Nothing here is a test, and no figure is a limit.
+Against asyncio's own subprocesses, and with 100,000 ended jobs against none. Nothing here is a
+test, and no figure is a limit.
 """
-
-# ruff: noqa: T201 - a benchmark prints
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
-import time
 from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from certs.testset import make_test_set
+from tests.bench.compare import Peer, compare
+from tests.bench.many_ended import measure_many_ended
+from tests.client.scripted import client_of
 from tests.e2e.service import serving
 from worker import Client, Registry
-from worker.client import ClientConfig
 from worker.job import Job
 from worker.settings import Address
 
-ROUNDS = 5
 STARTS = 100
 MEGABYTES = 200
 Starter = Callable[..., Awaitable[Job]]
@@ -56,33 +54,14 @@ async def read_job(start: Starter) -> None:
     assert total == MEGABYTES * 2**20
 
 
-async def timed(work: Callable[[], Awaitable[None]]) -> float:
-    began = time.perf_counter()
-    await work()
-    return time.perf_counter() - began
-
-
-async def compare(
-    what: str, ours: Callable[[], Awaitable[None]], peer: Callable[[], Awaitable[None]], amount: str
-) -> None:
-    pairs = [(await timed(ours), await timed(peer)) for _ in range(ROUNDS)]
-    seconds, plain = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(mine / other for mine, other in pairs)
-    print(f"{what:36} {amount:>11}  {seconds:7.3f} s  asyncio {plain:7.3f} s  ratio {ratio:5.2f}")
-
-
 async def measure(address: str, certificates: Path, state: Path) -> None:
-    config = ClientConfig(
-        server_address=Address.parsed(address),
-        server_ca=certificates / "ca.pem",
-        client_certificate=certificates / "full.pem",
-        client_key=certificates / "full.key",
-    )
-    async with Registry(state) as registry, Client(config) as client:
+    starting, reading = Peer("asyncio", start_plain), Peer("asyncio", read_plain)
+    client = Client(client_of(certificates, Address.parsed(address)))
+    async with Registry(state) as registry, client:
         for name, start in (("library", registry.start), ("client and server", client.start)):
-            starts, reads = (lambda s=start: start_jobs(s)), (lambda s=start: read_job(s))
-            await compare(f"start and wait, {name}", starts, start_plain, f"{STARTS} jobs")
-            await compare(f"output to a reader, {name}", reads, read_plain, f"{MEGABYTES} MB")
+            starts, reads = partial(start_jobs, start), partial(read_job, start)
+            await compare(f"start and wait, {name}", starts, starting, f"{STARTS} jobs")
+            await compare(f"output to a reader, {name}", reads, reading, f"{MEGABYTES} MB")
 
 
 def main() -> None:
@@ -91,6 +70,7 @@ def main() -> None:
         make_test_set(certificates, datetime.now(UTC))
         with serving(folder, certificates) as service:
             asyncio.run(measure(service.address, certificates, folder / "library"))
+        measure_many_ended(folder, certificates)
 
 
 if __name__ == "__main__":

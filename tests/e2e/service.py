@@ -21,9 +21,12 @@ stateDirectory: state
 """
 
 
-def configured(folder: Path, certificates: Path, address: str = "localhost:0") -> Path:
+def configured(
+    folder: Path, certificates: Path, address: str = "localhost:0", also: str = ""
+) -> Path:
+    """`also`: more lines."""
     file = folder / "server.yaml"
-    file.write_text(CONFIGURATION.format(address=address, certificates=certificates))
+    file.write_text(CONFIGURATION.format(address=address, certificates=certificates) + also)
     return file
 
 
@@ -75,12 +78,14 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, certificates: Path, address: str = "localhost:0") -> Iterator[Service]:
+def serving(
+    folder: Path, certificates: Path, address: str = "localhost:0", also: str = ""
+) -> Iterator[Service]:
     """Ended by SIGTERM, which must be a success and leave neither process nor cgroup."""
     log = folder / "log"
     with log.open("ab") as stderr:
         keeper = subprocess.Popen(
-            [PROGRAM, "--config", configured(folder, certificates, address)],
+            [PROGRAM, "--config", configured(folder, certificates, address, also)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
