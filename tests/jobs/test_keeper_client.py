@@ -4,6 +4,7 @@ The other end is a few lines that speak frames; what a sound keeper does is test
 """
 
 import asyncio
+import queue
 import socket
 import sqlite3
 from asyncio import StreamReader, StreamWriter, TaskGroup
@@ -29,6 +30,7 @@ from worker.errors import (
     SetupError,
     Unavailable,
 )
+from worker.jobs import durable
 from worker.jobs.clock import utc
 from worker.jobs.row import Row
 from worker.jobs.store import Store
@@ -185,6 +187,25 @@ async def test_what_has_run_is_not_started_again_though_its_folder_is_gone(
             status = await registry.status(JOB)
             peer.finish()
     assert (status.state, status.reason) == (JobState.LOST, "its folder is gone")
+
+
+async def test_output_of_a_job_that_ran_before_us_is_made_durable_too(
+    state: Path, ends: tuple[Peer, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer, ours = ends
+    synced: queue.Queue[Path] = queue.Queue()
+    monkeypatch.setattr(durable, "SYNC_EVERY", 2)
+    monkeypatch.setattr(durable, "sync", synced.put)
+    row = Row.of(request_of(JOB), "epoch")
+    store = Store(state / "jobs.db")
+    store.add(replace(row, status=replace(row.status, state=JobState.RUNNING)))
+    store.close()
+    write_output(state / "jobs" / str(JOB), b"abc", [])
+    async with TaskGroup() as group:
+        group.create_task(peer.accept(Listed(str(JOB), 3, 17)))
+        async with Registry(state, keeper=ours):
+            first = await asyncio.to_thread(synced.get, timeout=10)
+    assert first == state / "jobs" / str(JOB) / "output"
 
 
 def too_long() -> bytes:

@@ -31,6 +31,8 @@ def reconcile(roster: Roster, store: Store, listed: list[Listed]) -> list[Tracke
         with costing_only(job):
             if found.started_us is None:
                 roster.spawn(job)  # it is starting: asked once more, the keeper answers us too
+            elif job.status.state is JobState.RUNNING:
+                roster.keep_durable(job)
             else:
                 roster.run(job, found.started_us)
     return rest

@@ -48,6 +48,7 @@ class Roster:
         self._store, self._keeper, self._group = store, keeper, group
         self._tracked: dict[UUID, TrackedJob] = {}
         self._keeping: set[Task[None]] = set()
+        self._has_ceased = False
         self.changed = asyncio.Event()
         self.watchers = Watchers(self.changed)
 
@@ -127,9 +128,15 @@ class Roster:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
             self._record(status)
             job.tell_started(status)
-            keeping = self._go_on(job, kept_durable)
-            self._keeping.add(keeping)
-            keeping.add_done_callback(self._keeping.discard)
+            self.keep_durable(job)
+
+    def keep_durable(self, job: TrackedJob) -> None:
+        """As long as it runs."""
+        if self._has_ceased:  # the group is being left, and nobody would end it
+            return
+        keeping = self._go_on(job, kept_durable)
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
 
     async def finish(self, job: TrackedJob) -> None:
         """The one way a job becomes final: its files, then its row, then whoever waits."""
@@ -164,6 +171,7 @@ class Roster:
 
     def cease(self) -> None:
         """Before `group` is left: its other tasks end by themselves, these with their jobs."""
+        self._has_ceased = True
         for keeping in self._keeping:
             keeping.cancel()
 
