@@ -1,5 +1,7 @@
 """Whatever a directory holds when it is opened: each job has one true state, and none stops us."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -159,6 +161,31 @@ async def test_what_is_no_job_is_left_alone(state: Path) -> None:
     async with Registry(state) as registry:
         await registry.start("true")
     assert all(stranger.exists() for stranger in strangers)
+
+
+@pytest.mark.parametrize("has_folder", [True, False], ids=["folder", "no folder"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("request = '{}'", id="request without its fields"),
+        pytest.param("request = 'x'", id="request no JSON"),
+        pytest.param("state = 'asleep'", id="a state of no job"),
+        pytest.param("started_us = 1000000000000000000", id="a time that no calendar knows"),
+    ],
+)
+async def test_a_row_that_cannot_be_read_is_taken_from_its_folder_or_else_lost(
+    state: Path, caplog: pytest.LogCaptureFixture, change: str, *, has_folder: bool
+) -> None:
+    job_id = left(state) if has_folder else uuid4()
+    store = Store(state / "jobs.db")
+    store.add(Row.of(request_of(job_id), "epoch"))
+    store.close()
+    with closing(sqlite3.connect(state / "jobs.db")) as table, table:
+        table.execute(f"UPDATE jobs SET {change}")
+    status, output = await opened(state, job_id)
+    assert status.state is (JobState.EXITED if has_folder else JobState.LOST)
+    assert output == (b"abc" if has_folder else b"")
+    assert len([record for record in caplog.records if str(job_id) in record.getMessage()]) == 1
 
 
 async def test_a_file_in_place_of_a_folder_costs_that_job_alone(state: Path) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from worker.jobs.removal import SUFFIX, set_aside
 from worker.jobs.row import Row
 from worker.jobs.store import Store
 from worker.keeper.messages import Spawn
+from worker.state import Cause, JobState, Outcome
 
 _AT_ONCE: Final = 500
 _PROGRESS: Final = 10_000
@@ -43,6 +45,7 @@ class Adoption:
 
         Raises BadState for a file of a newer version.
         """
+        self._mend()
         with os.scandir(self._folder) as entries:
             names = (entry.name for entry in entries)
             while some := list(islice(names, _AT_ONCE)):
@@ -50,6 +53,23 @@ class Adoption:
                 await self._adopt(self._store.without_row([name for name in some if _is_id(name)]))
         if self._count:
             log.warning("%d jobs had no row in jobs.db: taken from their folders", self._count)
+
+    def _mend(self) -> None:
+        """A row that can't be read is dropped: its folder is adopted, or else the job is lost."""
+        for name, error in self._store.torn():
+            log.error("%s: taken from its folder", error)
+            self._store.remove(name)
+            if _is_id(name) and not (self._folder / name).exists():
+                row = Row.of(_unknown(name, time.time_ns() // 1000), epoch="")
+                reason = "neither its row nor its folder can be read"
+                lost = replace(
+                    row.status,
+                    state=JobState.LOST,
+                    outcome=Outcome.LOST,
+                    cause=Cause.LOST,
+                    reason=reason,
+                )
+                self._store.add(replace(row, status=lost))
 
     def _complete(self, names: list[str]) -> None:
         """They were renamed; a power cut may have taken the tombstone back."""
@@ -99,9 +119,13 @@ def _request_of(folder: Path) -> Spawn:
         if request.job == folder.name:
             return request
         log.error("%s/request is of another job, %s", folder, request.job)
+    return _unknown(folder.name, folder.stat().st_mtime_ns // 1000)
+
+
+def _unknown(job: str, created_us: int) -> Spawn:
     return Spawn(
         ask=0,
-        job=folder.name,
+        job=job,
         command="",
         arguments=[],
         environment={},
@@ -112,7 +136,7 @@ def _request_of(folder: Path) -> Spawn:
         output_cap=0,
         owner="",
         labels={},
-        created_us=folder.stat().st_mtime_ns // 1000,
+        created_us=created_us,
     )
 
 

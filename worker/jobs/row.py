@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
+from worker.errors import InternalError
 from worker.jobs.clock import us_of, utc
 from worker.jobs.request import digest_of
-from worker.keeper.frames import checked, to_json
+from worker.keeper.frames import BadFrame, checked, to_json
 from worker.keeper.messages import Spawn
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 
@@ -42,7 +43,17 @@ class Row:
 
     @classmethod
     def read(cls, row: sqlite3.Row) -> Self:
+        """Raises InternalError for one that nobody of us wrote."""
+        try:
+            return cls._read(row)
+        except (BadFrame, ValueError, TypeError, OverflowError) as error:
+            raise InternalError(f"job {row['id']}: its row can't be read: {error}") from error
+
+    @classmethod
+    def _read(cls, row: sqlite3.Row) -> Self:
         request = checked(Spawn, json.loads(row["request"]))
+        if request.job != row["id"]:
+            raise ValueError(f"the request is of job {request.job}")
         asked = cls.of(request, row["epoch"])
         status = replace(
             asked.status,

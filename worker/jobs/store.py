@@ -109,8 +109,8 @@ class Store:
         if status.is_final:
             self.total = self.total.plus(1, size)
 
-    def remove(self, job_id: UUID) -> None:
-        """Forget a job that was never started."""
+    def remove(self, job_id: UUID | str) -> None:
+        """Forget a job that was never started, or a row by what stands in place of its id."""
         with translated():
             self._database.execute("DELETE FROM jobs WHERE id = ?", [str(job_id)])
 
@@ -167,6 +167,17 @@ class Store:
         with translated():
             found = self._database.execute("SELECT * FROM jobs WHERE final_s IS NULL")
             return [Row.read(row) for row in found]
+
+    def torn(self) -> list[tuple[str, InternalError]]:
+        """Ids of the unfinished whose rows can't be read, and why."""
+        torn = []
+        with translated():
+            for row in self._database.execute("SELECT * FROM jobs WHERE final_s IS NULL"):
+                try:
+                    Row.read(row)
+                except InternalError as error:
+                    torn.append((str(row["id"]), error))
+        return torn
 
     def oldest_first(self) -> Generator[Kept, None, None]:
         """Those that are final. Take a few, and close it: all may be very many."""
