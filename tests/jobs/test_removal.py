@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from asyncio import TaskGroup
 from asyncio.subprocess import create_subprocess_exec
@@ -16,7 +17,7 @@ from tests.jobs.folders import request_of
 from tests.jobs.removals import Removals, logged_removals
 from tests.jobs.scripts import read, shell
 from worker import Job, Registry
-from worker.errors import JobExists, JobNotFound, NotNow
+from worker.errors import JobExists, JobNotFound, NoRoom, NotNow
 from worker.jobs import fault, tombstones
 from worker.jobs.row import Row
 from worker.jobs.store import Store
@@ -175,6 +176,40 @@ async def test_a_job_that_never_had_a_folder_is_removed_too(state: Path) -> None
         await registry.remove(row.status.id)
         with pytest.raises(JobNotFound, match="was removed at"):
             await registry.status(row.status.id)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    state = tmp_path / "small"
+    state.mkdir(0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", state], check=True)
+    yield state
+    subprocess.run(["umount", state], check=True)
+
+
+async def test_a_full_disk_keeps_nobody_from_making_room(
+    small_disk: Path, removals: Removals
+) -> None:
+    async with Registry(small_disk) as registry:
+        job = await ended(registry, JobSpec("head", ("-c", "300000", "/dev/zero")))
+        fill(small_disk / "filler")
+        with pytest.raises(NoRoom):
+            await registry.submit(HELLO)
+        await job.remove()
+        await removals.wait_deleted(job)
+        again = await ended(registry)
+        assert await read(again.output()) == b"hello\n"
+    async with Registry(small_disk) as registry:
+        with pytest.raises(JobNotFound, match="was removed at"):
+            await registry.status(job.id)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def test_tombstones_are_no_more_than_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ class Removal:
         fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)
         for job_id, how in going:
             self._roster.drop(job_id)
-            log.info("job %s was removed %s", job_id, how)
+            log.info(" ".join(filter(None, (f"job {job_id} was removed", how))))
         self._set_aside(folders)
 
     def _set_aside(self, folders: Iterable[Path]) -> None:
