@@ -337,6 +337,11 @@ JOBS = [
     refused("a command that isn't UTF-8", ["--", b"\xff"], "isn't UTF-8", "can carry"),
     refused("a variable that isn't UTF-8", ["--env", b"A=\xff", "--", "ls"], "isn't UTF-8"),
     refused(
+        "arguments that are too long together",
+        ["--", "ls", *["x" * 100_000] * 3],
+        "; 262144 is the most: put long arguments into a file",
+    ),
+    refused(
         "an interpreter that isn't there",
         ["--", SCRIPT],
         "/no/interpreter",

@@ -36,6 +36,7 @@ PATIENCE: Final = 60.0  # seconds without progress
 SHORT_PATIENCE: Final = 5.0  # of a question whose answer is short
 ANSWER_TIME: Final = 10.0  # seconds past the deadline of a wait
 LONGEST_WAIT: Final = 60.0  # seconds, of one call: a wait for days is many of them
+LARGEST_START: Final = 256 * 1024  # bytes: the contract's limit, said before it is sent
 MAX_OFFSET: Final = 2**63 - 1
 JOB_ID_SIZE: Final = 16  # bytes of a UUID
 
@@ -82,6 +83,11 @@ class Client:
         """
         chosen = job_id or uuid4()
         asked = start_request(spec, chosen)
+        if (size := len(bytes(asked))) > LARGEST_START:
+            raise InvalidRequest(
+                f"the request is {size} bytes long; {LARGEST_START} is the most:"
+                " put long arguments into a file"
+            )
         has_asked = False
 
         async def start() -> wire.StartResponse:
