@@ -17,7 +17,7 @@ from typing import Final
 from worker.errors import BadState, StateInUse
 
 PRIVATE: Final = 0o700
-_RETRY_S: Final = 0.05  # flock(2) knows no time limit
+RETRY_S: Final = 0.05  # flock(2) knows no time limit
 
 
 def lock(path: Path, wait_s: float = 0) -> int:
@@ -25,15 +25,21 @@ def lock(path: Path, wait_s: float = 0) -> int:
 
     Raises BadState for a folder that can't be used, StateInUse if it isn't free in `wait_s`.
     """
-    _prepare(path)
     deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            return _locked(path)
-        except StateInUse:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_S)
+    while isinstance(tried := attempt(path, deadline), StateInUse):
+        time.sleep(RETRY_S)
+    return tried
+
+
+def attempt(path: Path, deadline: float) -> int | StateInUse:
+    """One try of `lock`; StateInUse is raised once `deadline` is over, and returned before that."""
+    _prepare(path)
+    try:
+        return _locked(path)
+    except StateInUse as error:
+        if time.monotonic() >= deadline:
+            raise
+        return error
 
 
 def check_usable(path: Path) -> bool:

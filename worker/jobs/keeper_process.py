@@ -18,28 +18,25 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import SetupError, StateInUse
-from worker.jobs.directory import lock, owner_of
+from worker.jobs.directory import RETRY_S, attempt, owner_of
 from worker.keeper import messages
 from worker.spec import DEFAULT_GRACE_PERIOD
 
 _FOLDER: Final = Path(messages.__file__).parent
 _HANDOVER_S: Final = DEFAULT_GRACE_PERIOD + 10.0
-_RETRY_S: Final = 0.05  # flock(2) knows no time limit
 _EXIT_S: Final = 10.0  # it has closed its socket by then and has nothing left to do
 
 log = logging.getLogger(__name__)
 
 
 async def locked(state: Path) -> int:
-    """As `lock`; waits where the last owner is dead, and its keeper still ends its jobs."""
+    """As directory.lock; waits where the last owner is dead, and its keeper still ends its jobs."""
     deadline = time.monotonic() + _HANDOVER_S
-    while True:
-        try:
-            return lock(state)
-        except StateInUse:
-            if owner_of(state) is not None or time.monotonic() >= deadline:
-                raise
-        await asyncio.sleep(_RETRY_S)
+    while isinstance(tried := attempt(state, deadline), StateInUse):
+        if owner_of(state) is not None:
+            raise tried
+        await asyncio.sleep(RETRY_S)
+    return tried
 
 
 @asynccontextmanager
