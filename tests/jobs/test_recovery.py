@@ -2,7 +2,7 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -19,9 +19,12 @@ from tests.jobs.folders import (
 from tests.jobs.scripts import read, shell
 from worker import Registry
 from worker.errors import BadState, JobExists
+from worker.jobs import folder, row
 from worker.jobs.clock import utc
+from worker.jobs.folder import read_request
 from worker.jobs.row import Row
 from worker.jobs.store import Store
+from worker.keeper.messages import Spawn
 from worker.keeper.records import Kind
 from worker.spec import JobSpec
 from worker.state import JobState, JobStatus, OutputSize
@@ -142,6 +145,25 @@ async def test_a_request_of_another_job_is_not_believed(state: Path) -> None:
     write_request(state / "jobs" / str(job_id), request_of())
     status, _ = await opened(state, job_id)
     assert (status.id, status.command) == (job_id, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Later(Spawn):
+    """As a later version may have it."""
+
+    priority: "int" = 5
+
+
+async def test_a_later_version_reads_what_this_one_wrote(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = left(state)
+    await opened(state, job_id)
+    for module in (folder, row):
+        monkeypatch.setattr(module, "Spawn", Later)
+    assert read_request(state / "jobs" / str(job_id)) == Later(**asdict(request_of(job_id)))
+    status, _ = await opened(state, job_id)
+    assert (status.state, status.command) == (JobState.EXITED, request_of().command)
 
 
 @pytest.mark.parametrize("file", ["request", "ended"])

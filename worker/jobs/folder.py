@@ -91,7 +91,7 @@ def _record(path: Path, kind: type[T]) -> T:
             case {"version": int(version)} if version > FILE_VERSION:
                 raise BadState(f"{path} is of version {version}; this program knows {FILE_VERSION}")
             case {"version": _, "content": content}:
-                return _in_range(checked(kind, content))
+                return _in_range(checked(kind, content, is_file=True))
     except (ValueError, RecursionError) as error:
         raise TornFile(f"{path}: not JSON") from error
     except BadFrame as error:

@@ -51,7 +51,7 @@ class Row:
 
     @classmethod
     def _read(cls, row: sqlite3.Row) -> Self:
-        request = checked(Spawn, json.loads(row["request"]))
+        request = checked(Spawn, json.loads(row["request"]), is_file=True)
         if request.job != row["id"]:
             raise ValueError(f"the request is of job {request.job}")
         asked = cls.of(request, row["epoch"])
