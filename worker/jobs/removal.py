@@ -126,6 +126,8 @@ def _delete_all(folders: Iterable[Path]) -> None:
     for folder in folders:
         try:
             shutil.rmtree(folder)
+        except FileNotFoundError:  # the thread of a Registry that was closed is still at it
+            continue
         except OSError as error:
             log.error("%s stays till the next start: %s", folder, error)  # noqa: TRY400
         else:
