@@ -197,6 +197,6 @@ def say_written(folder: Path, name: str, pair: Pair) -> None:
 def main() -> None:
     try:
         app()
-    except BadConfig as error:
+    except (BadConfig, OSError) as error:  # OSError: stdout takes no more
         typer.echo(f"workercerts: {error}", err=True)
         raise SystemExit(1) from None

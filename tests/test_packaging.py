@@ -58,7 +58,8 @@ clientKey: keys/alice.key
 
 def checkout() -> list[PurePath]:
     """What a commit of everything would hold."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."]
+    command += [":!certs/mine", ":!certs/test"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     return [PurePath(name) for name in names.split("\0") if (ROOT / name).is_file()]
 

@@ -1,5 +1,6 @@
 """What can't be executed is refused where it enters, and the field is named."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +38,22 @@ def test_what_cant_be_executed(fields: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize("text", ["\udcff", "ä€🙂", "a\nb", " "])
 def test_any_bytes_can_be_executed(text: str) -> None:
     assert JobSpec(text, (text,), {text: text}, f"/{text}", labels={text: text}).command == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        pytest.param({"command": Path("/bin/ls")}, "commandName", id="a path for a command"),
+        pytest.param({"command": "ls", "arguments": (1,)}, r"arguments\[1\]", id="a number"),
+        pytest.param({"command": "ls", "arguments": (b"x",)}, r"arguments\[1\]", id="bytes"),
+        pytest.param({"command": "ls", "environment": {"A": 1}}, "environment", id="a value"),
+        pytest.param({"command": "ls", "labels": {"a": 1}}, "labels", id="a label"),
+        pytest.param({"command": "ls", "grace_period": None}, "gracePeriod", id="no grace period"),
+        pytest.param({"command": "ls", "output_mode": "both"}, "outputMode", id="an unknown mode"),
+    ],
+)
+def test_what_is_no_text_is_refused_before_it_can_do_harm(
+    fields: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        JobSpec(**fields)

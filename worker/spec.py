@@ -38,13 +38,14 @@ class JobSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        checked("commandName", self.command)
         if not self.command:
             raise InvalidRequest("commandName is empty: name a program to run")
-        checked("commandName", self.command)
         for number, argument in enumerate(self.arguments, 1):
             checked(f"arguments[{number}]", argument)
         for name, value in self.environment.items():
-            if not name or "=" in name:
+            text(f"the value of environment[{name!r}]", value)
+            if not text("a name in environment", name) or "=" in name:
                 raise InvalidRequest(f"environment: {name!r} can't be the name of a variable")
             checked(f"environment[{name!r}]", f"{name}={value}")
         if self.working_directory is not None:
@@ -52,31 +53,44 @@ class JobSpec:
             if not self.working_directory.startswith("/"):
                 raise InvalidRequest("workingDirectory must be absolute")
         for name, value in self.labels.items():
+            text("a name in labels", name)
+            text(f"labels[{name!r}]", value)
             encoded(f"labels[{name!r}]", f"{name}={value}")
+        if self.output_mode not in OutputMode:
+            raise InvalidRequest(f"outputMode can't be {self.output_mode!r}")
         checked_grace_period(self.grace_period)
 
 
-def checked(name: str, text: str) -> None:
-    """Raise InvalidRequest unless execve(2) can take `text`."""
-    if "\0" in text:
+def text(name: str, value: object) -> str:
+    """`value`, or InvalidRequest: a library's caller may pass anything."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a str, not {type(value).__name__}")
+    return value
+
+
+def checked(name: str, value: object) -> None:
+    """Raise InvalidRequest unless execve(2) can take `value`."""
+    if "\0" in text(name, value):
         raise InvalidRequest(f"{name} contains a NUL character, which no program can receive")
-    size = len(encoded(name, text))
+    size = len(encoded(name, text(name, value)))
     if size > MAX_ARGUMENT:
         raise InvalidRequest(f"{name} is {size} bytes long; {MAX_ARGUMENT} is the most")
 
 
-def encoded(name: str, text: str) -> bytes:
-    """`text` as the operating system takes it: bytes that weren't UTF-8 come back as they were."""
+def encoded(name: str, value: str) -> bytes:
+    """`value` as the operating system takes it: bytes that weren't UTF-8 come back as they were."""
     try:
-        return text.encode(errors="surrogateescape")
+        return value.encode(errors="surrogateescape")
     except UnicodeEncodeError:
         raise InvalidRequest(
-            f"{name}: {text!r} contains half a character, which no program can receive"
+            f"{name}: {value!r} contains half a character, which no program can receive"
         ) from None
 
 
 def checked_grace_period(seconds: float) -> float:
     """`seconds`, or InvalidRequest."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise InvalidRequest(f"gracePeriod must be a number, not {type(seconds).__name__}")
     if not 0 <= seconds <= MAX_GRACE_PERIOD:
         raise InvalidRequest(f"gracePeriod must be 0 to {MAX_GRACE_PERIOD:.0f} seconds")
     return seconds

@@ -119,7 +119,7 @@ def lock_that_is_a_link(state: Path) -> None:
     [
         pytest.param(file_in_its_place, "Not a directory", id="a file"),
         pytest.param(below_a_file, "Not a directory", id="below a file"),
-        pytest.param(writable_by_others, "chmod 700", id="writable by others"),
+        pytest.param(writable_by_others, "choose a folder of its own", id="writable by others"),
         pytest.param(of_another_user, "chown", id="of another user"),
         pytest.param(lock_that_is_a_link, "lock", id="its lock is a link"),
     ],

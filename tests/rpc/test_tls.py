@@ -20,7 +20,7 @@ from certs import testset
 from certs.authority import Pair, new_authority
 from certs.folder import load_pair, write_pair
 from certs.issue import client_certificate, issued, server_certificate
-from worker.errors import BadConfig, OtherProtocol
+from worker.errors import BadConfig, OtherProtocol, WrongUsage
 from worker.rpc import tls
 from worker.rpc.role import ROLE_OID, Role, encoded, role_of
 from worker.rpc.tls import SUITE, check_connection, client_context, server_context
@@ -221,8 +221,15 @@ async def test_a_name_in_the_subject_alone_is_refused(certificates: Path, other:
             await dialled(port, client_of(certificates))
 
 
+def test_our_server_does_not_start_with_a_clients_certificate(certificates: Path) -> None:
+    with pytest.raises(WrongUsage, match=r"full\.pem.*not for a server"):
+        server_of(certificates, "full")
+
+
 async def test_a_clients_certificate_is_no_servers(certificates: Path) -> None:
-    async with serving(server_of(certificates, "full")) as port:
+    impostor = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    impostor.load_cert_chain(certificates / "full.pem", certificates / "full.key")
+    async with serving(impostor) as port:
         with pytest.raises(ssl.SSLCertVerificationError, match="purpose"):
             await dialled(port, client_of(certificates))
 

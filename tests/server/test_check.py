@@ -130,7 +130,7 @@ def open_state(folder: Path) -> None:
         ),
         pytest.param(
             open_state,
-            r"state can be written by others: chmod 700",
+            r"state can be written by others: choose a folder of its own",
             id="a state that isn't private",
         ),
         pytest.param(

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from worker.client.config import ClientConfig
-from worker.errors import WrongUsage
-from worker.rpc.names import subject_of
 from worker.rpc.role import UNREADABLE
 from worker.rpc.tls import client_context
+from worker.rpc.usage import Purpose, check_usage
 
 
 def examined(config: ClientConfig) -> ssl.SSLContext:
@@ -23,38 +21,8 @@ def examined(config: ClientConfig) -> ssl.SSLContext:
     have different ones.
     """
     context = client_context(config.server_ca, config.client_certificate, config.client_key)
-    check_usage(config.client_certificate)
+    check_usage(config.client_certificate, Purpose.CLIENT)
     return context
-
-
-def check_usage(path: Path) -> None:
-    """Raise WrongUsage where the certificate names its uses, and to be a client isn't one."""
-    leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    try:
-        values = {each.oid: each.value for each in leaf.extensions}
-    except UNREADABLE:
-        return  # by us; the server will say what it thinks of it
-    if not (_may_be_client(values) and _may_sign(values)):
-        raise WrongUsage(
-            f"{path}: the certificate ({subject_of(leaf)}) is not for a client by its usage:"
-            " have one issued for a client, with `workercerts client`"
-        )
-
-
-def _may_be_client(values: dict[x509.ObjectIdentifier, x509.ExtensionType]) -> bool:
-    uses = values.get(x509.ExtendedKeyUsage.oid)
-    if not isinstance(uses, x509.ExtendedKeyUsage):
-        return True
-    fitting = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    return not fitting.isdisjoint(uses)
-
-
-def _may_sign(values: dict[x509.ObjectIdentifier, x509.ExtensionType]) -> bool:
-    """Sign the handshake, that is; OpenSSL takes key agreement for it, too."""
-    usage = values.get(x509.KeyUsage.oid)
-    if not isinstance(usage, x509.KeyUsage):
-        return True
-    return usage.digital_signature or usage.key_agreement
 
 
 def is_vouched_for(certificate: Path, authorities: Path) -> bool:

@@ -71,11 +71,10 @@ def _prepare(path: Path) -> None:
     try:
         if not path.exists():
             path.mkdir(PRIVATE, parents=True)
-        found = path.stat()
+        _check_private(path, path.stat())
         (path / "jobs").mkdir(PRIVATE, exist_ok=True)
     except OSError as error:
         raise BadState(f"{path} can't be the state directory: {error.strerror}") from error
-    _check_private(path, found)
 
 
 def _check_private(path: Path, found: os.stat_result) -> None:
@@ -84,7 +83,7 @@ def _check_private(path: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise BadState(f"{path} belongs to uid {found.st_uid}, not to {os.geteuid()}: chown it")
     if stat.S_IMODE(found.st_mode) & 0o022:
-        raise BadState(f"{path} can be written by others: chmod 700 {path}")
+        raise BadState(f"{path} can be written by others: choose a folder of its own for the jobs")
 
 
 def _locked(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -134,8 +135,8 @@ class Job:
             return Seen.TREE_EMPTY
         if self.facts.grace_s <= 0:
             return Seen.GRACE_OVER
-        if not self.leader.is_reported:
-            self.leader.terminate()  # it may not have entered its cgroup yet
+        if not self.begun.tree.has(self.leader.pid):
+            self.leader.send(signal.SIGTERM)  # not in its cgroup yet; or root moved it elsewhere
         terminate(self.begun.tree)
         self._kill_within(self.facts.grace_s)
         return None
@@ -147,6 +148,7 @@ class Job:
 
     def _kill(self) -> None:
         self.begun.tree.kill()
+        self.leader.send(signal.SIGKILL)
         # Again, for what was born meanwhile outside a cgroup, or hangs in the kernel.
         self._call_at(time.monotonic() + AGAIN_S, self._kill_again)
 

@@ -53,9 +53,10 @@ class Leader:
         os.close(pipe)
         return Failure.unpacked(report) if report else None
 
-    def terminate(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+    def send(self, number: signal.Signals) -> None:
+        """Wherever it has gone: its pidfd finds it. An exited one is left alone."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(self._pidfd, number)
 
     def unwatch(self) -> None:
         self._loop.forget(self._pidfd)

@@ -21,7 +21,7 @@ from worker.keeper import machine
 from worker.keeper.child import Surroundings
 from worker.keeper.handover import Table
 from worker.keeper.keeper import Keeper
-from worker.keeper.log import report
+from worker.keeper.log import report, say
 from worker.keeper.loop import Callback, Loop, Signals, guarded
 from worker.keeper.program import Program
 from worker.keeper.replacement import Start
@@ -109,6 +109,7 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
     service = Service(keeper, start)
     _handle(keeper, service.leave, service.reload)
     if "--resume" in options:
+        say(f"SIGHUP: replaced; {len(keeper.jobs)} jobs go on")
         guarded(service.start, service)  # it is tried again: jobs run already
     else:
         service.start()

@@ -16,6 +16,7 @@ from typing import Final
 from worker.errors import BadConfig, OtherProtocol
 from worker.rpc.credentials import load_authority, load_identity
 from worker.rpc.handshake import ServerContext
+from worker.rpc.usage import Purpose, check_usage
 
 SUITE: Final = "TLS_AES_256_GCM_SHA384"
 VERSION: Final = "TLSv1.3"
@@ -37,6 +38,7 @@ def server_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_OPTIONAL
     load_authority(context, ca)
     load_identity(context, certificate, key)
+    check_usage(certificate, Purpose.SERVER)
     return context
 
 
