@@ -56,8 +56,8 @@ class JobSpec:
             text("a name in labels", name)
             text(f"labels[{name!r}]", value)
             encoded(f"labels[{name!r}]", f"{name}={value}")
-        if self.output_mode not in OutputMode:
-            raise InvalidRequest(f"outputMode can't be {self.output_mode!r}")
+        if not isinstance(self.output_mode, OutputMode):
+            raise InvalidRequest(f"outputMode must be an OutputMode, not {self.output_mode!r}")
         checked_grace_period(self.grace_period)
 
 
