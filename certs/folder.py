@@ -110,7 +110,7 @@ def load_authority(folder: Path, now: datetime) -> Pair:
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         basics = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    except (ValueError, x509.ExtensionNotFound):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         return False
     return basics.value.ca
 

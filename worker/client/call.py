@@ -52,6 +52,8 @@ class Waker(DeadlineWrapper):
         super().__exit__(exc_type, exc_val, exc_tb)
 
     def cancel(self, error: Exception) -> None:
+        if self._error is not None:
+            return  # the first reason counts; a second wake-up could not be taken back
         self._woken |= self._tasks
         super().cancel(error)
 
@@ -74,6 +76,10 @@ class Call(Stream[Asked, Answered]):
             answer = await super().recv_message()
         except AssertionError as error:  # the stream ended in the middle of a message
             raise StreamTerminatedError(CUT_SHORT) from error
+        except AttributeError as error:  # grpclib takes itself apart when a ping isn't answered
+            if not self._stream.connection.is_closing():
+                raise
+            raise StreamTerminatedError("a ping was not answered") from error
         if answer is None and not self._cardinality.server_streaming:
             await self.recv_trailing_metadata()  # raises what the server says, if it says it
             raise StreamTerminatedError(CUT_SHORT)

@@ -131,6 +131,8 @@ class PinnedChannel(Channel):
                 with ExitStack() as undo:
                     undo.callback(transport.abort)
                     await protocol.wait_greeted()
+                    if self.is_closed:
+                        raise Unavailable("this client is closed")
                     undo.pop_all()
         except (OSError, UnicodeError) as error:
             raise await diagnosed(self._client, error) from error
@@ -141,7 +143,10 @@ class PinnedChannel(Channel):
         """Take what is in the files now: they may have been renewed since the last dial."""
         try:
             self._ssl = examined(self._client)
-        except BadCredentials as error:  # being replaced just now, or worse: the server will say
+        except (
+            BadCredentials,
+            OSError,
+        ) as error:  # being replaced just now, or worse: the server will say
             log.info("%s; the one that was read before is used", error)
 
     async def __aexit__(

@@ -70,7 +70,8 @@ class PinnedProtocol(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._spoken.set()
-        super().data_received(data)
+        if not self.connection.is_closing():  # grpclib's is in pieces by then
+            super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if not self._spoken.is_set() and self._fault is None:

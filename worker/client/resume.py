@@ -18,6 +18,7 @@ from uuid import UUID
 
 from worker.client.channel import (
     CLOSE_TIMEOUT,
+    CONNECT_TIMEOUT,
     KEEPALIVE_TIME,
     KEEPALIVE_TIMEOUT,
     PinnedChannel,
@@ -29,6 +30,7 @@ from worker.state import Chunk
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.05  # seconds, then twice as long each time, up to
+DOUBLINGS: Final = 10  # by then it is longer than LONGEST_PAUSE; without an end it would overflow
 LONGEST_PAUSE: Final = 5.0
 QUIET: Final = 2.0  # a restart of the server takes about that: not worth a word
 HELD: Final = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT + 4.0
@@ -56,7 +58,9 @@ class Attempts:
 
     async def connect(self) -> None:
         """Raises SetupError or Unavailable; in time, also where another request is dialling."""
-        until = self._failing_since + self._patience if self._error else None
+        # Without an error yet there may still be a queue: others that wait for a dial of their own.
+        since = self._failing_since if self._error else self._now() + CONNECT_TIMEOUT
+        until = since + self._patience
         try:
             async with asyncio.timeout_at(until):
                 await self._channel.connect()
@@ -73,7 +77,8 @@ class Attempts:
         if self._error is None:
             self._failing_since = now
         self._error = error
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
+        doubled = FIRST_PAUSE * 2 ** min(self._failures, DOUBLINGS)
+        pause = min(LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
         self._failures += 1
         left = self._failing_since + self._patience - now
         if left <= pause or self._channel.is_closed:

@@ -45,7 +45,11 @@ def load_authority(context: ssl.SSLContext, ca: Path) -> None:
             f"{ca}: no PEM certificate of an authority in it: put the authority's there"
         ) from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate in `ca` will do
-    check_authorities(ca, context.get_ca_certs(), datetime.now(UTC))
+    try:
+        authorities = context.get_ca_certs()
+    except ValueError as error:  # Python's decoder is stricter than OpenSSL
+        raise BadCredentials(f"{ca}: a certificate in it can't be read: {error}") from error
+    check_authorities(ca, authorities, datetime.now(UTC))
 
 
 def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

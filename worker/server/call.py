@@ -59,6 +59,8 @@ class Call:
                 self._stream.reset_nowait()
         except H2Error:
             log.debug("the stream was closed before its answer was complete", exc_info=True)
+        except Exception:  # the barrier's other half: what is left is the end of this stream
+            log.exception("the end of an answer to %s could not be sent", self._caller.name)
 
     async def _end(self) -> list[tuple[str, str]]:
         """The last headers, after all else has been sent."""

@@ -70,6 +70,10 @@ class Connection(H2Protocol):
         processors[UnknownFrameReceived] = lambda _: None  # RFC 9113, 5.5; grpclib raises
         processors[DataReceived] = self._on_data
 
+    def data_received(self, data: bytes) -> None:
+        if not self.connection.is_closing():  # grpclib's is in pieces by then
+            super().data_received(data)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._on_lost(self)
@@ -123,11 +127,13 @@ class Calls(AbstractHandler):
         # Not in the call itself: one that is cancelled before it began would never get there.
         def forget(_task: Task[None]) -> None:
             del self._open[stream]
-            release_stream()
-            if not self._open:
-                self.is_idle.set()
-                if self._is_leaving:
-                    self._on_left()
+            try:
+                release_stream()
+            finally:
+                if not self._open:
+                    self.is_idle.set()
+                    if self._is_leaving:
+                        self._on_left()
 
         task.add_done_callback(forget)
 

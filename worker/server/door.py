@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,7 @@ from worker.errors import OtherProtocol
 from worker.rpc.tls import check_connection
 from worker.server.connection import Connection
 from worker.server.identity import Identity
-from worker.server.limits import LEAVE_S, PREFACE_S
+from worker.server.limits import IDLE_PROBE_S, IDLE_S, LEAVE_S, PREFACE_S
 from worker.server.service import Service
 from worker.server.stranger import Stranger
 
@@ -93,6 +94,13 @@ async def door_of(service: Service) -> AsyncIterator[Door]:
             door.close()
 
 
+def keep_asking(connection: socket.socket) -> None:
+    """A client that went without a word, as a laptop that sleeps, is noticed in some minutes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, IDLE_PROBE_S)
+
+
 class Visitor(asyncio.Protocol):
     """A connection of which only the handshake is known."""
 
@@ -105,6 +113,7 @@ class Visitor(asyncio.Protocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._transport = cast("Transport", transport)
+        keep_asking(transport.get_extra_info("socket"))
         tls = transport.get_extra_info("ssl_object")
         try:
             check_connection(tls)

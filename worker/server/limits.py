@@ -11,6 +11,8 @@ PREFACE_S: Final = 5.0  # from the handshake until the client speaks HTTP/2
 TLS_END_S: Final = 5.0  # until a client has said goodbye too
 ANSWER_S: Final = 1.0  # for what was asked before the server had to leave, streams apart
 LEAVE_S: Final = 2.0  # for clients to go, once the keeper is gone
+# In a turn of the loop: without a descriptor left, asyncio logs one traceback for each of them.
+ACCEPTED_AT_ONCE: Final = 64
 BACKLOG: Final = 4096  # connections that queue while the server restarts
 
 REQUEST_SIZE: Final = 64 * KIB
@@ -21,6 +23,9 @@ CONNECTION_WINDOW: Final = 1024 * KIB  # on all of a connection
 # A client that is gone without a word is noticed while one of its requests is open, after both.
 KEEPALIVE_S: Final = 60.0
 KEEPALIVE_ANSWER_S: Final = 20.0
+# Without a request it is the kernel that asks: tcp(7).
+IDLE_S: Final = 300
+IDLE_PROBE_S: Final = 30
 
 # Of a connection without a certificate: HTTP/2 has to be spoken to tell it so.
 STRANGERS: Final = 32  # at once; more are closed without an answer

@@ -24,7 +24,7 @@ from worker.jobs.registry import Registry
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.door import Door, door_of
-from worker.server.limits import BACKLOG, HANDSHAKE_S, TLS_END_S
+from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S
 from worker.server.main import CAN_BE_MENDED, say
 from worker.server.replaced import check_replaceable
 from worker.server.service import Service
@@ -108,9 +108,10 @@ async def accepting(
                 ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_S,
                 ssl_shutdown_timeout=TLS_END_S,
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
             )
             servers.append(server)
+            each.listen(BACKLOG)  # asyncio takes its `backlog` for both
         yield
     finally:
         for server in servers:
