@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Final
 
 from worker.errors import InvalidRequest
+from worker.limits import Limits
 
 DEFAULT_GRACE_PERIOD: Final = 10.0
+DEFAULT_STOP_SIGNAL: Final = "SIGTERM"
 MAX_GRACE_PERIOD: Final = 24 * 3600.0
 # MAX_ARG_STRLEN of execve(2): 32 pages, the closing NUL included.
 MAX_ARGUMENT: Final = 128 * 1024 - 1
@@ -26,7 +28,8 @@ class JobSpec:
 
     `command` is looked up in the PATH of `environment`, else in the default one; with a slash
     it is relative to `working_directory` (default: the home of the job's user).
-    `grace_period`: seconds between SIGTERM and SIGKILL, 0 to 86400.
+    `grace_period`: seconds between `stop_signal` and SIGKILL, 0 to 86400. `user`: a name or uid,
+    None: the service's choice. `input`: stdin is a pipe for `send_input`, else /dev/null.
     """
 
     command: str
@@ -36,6 +39,10 @@ class JobSpec:
     output_mode: OutputMode = OutputMode.SEPARATE
     grace_period: float = DEFAULT_GRACE_PERIOD
     labels: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    input: bool = False
+    stop_signal: str = DEFAULT_STOP_SIGNAL
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         checked("commandName", self.command)
@@ -59,6 +66,16 @@ class JobSpec:
         if not isinstance(self.output_mode, OutputMode):
             raise InvalidRequest(f"outputMode must be an OutputMode, not {self.output_mode!r}")
         checked_grace_period(self.grace_period)
+        self._check_control()
+
+    def _check_control(self) -> None:
+        if self.user is not None:
+            checked("user", self.user)
+        checked("stopSignal", self.stop_signal)
+        if not isinstance(self.input, bool):
+            raise InvalidRequest(f"input must be a bool, not {type(self.input).__name__}")
+        if not isinstance(self.limits, Limits):
+            raise InvalidRequest(f"limits must be Limits, not {type(self.limits).__name__}")
 
 
 def text(name: str, value: object) -> str:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
-
-class _OpenEnum(StrEnum):
-    """A newer server may know more: `unknown(99)` is a value too, and equal to no member."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if not (isinstance(value, str) and value.startswith("unknown(")):
-            return None
-        stranger = str.__new__(cls, value)
-        stranger._name_ = stranger._value_ = value
-        return stranger
+from worker.limits import EnforcedLimit
+from worker.open_enum import OpenEnum
 
 
-class JobState(_OpenEnum):
+class JobState(OpenEnum):
     STARTED = "started"  # accepted, not executed yet
     RUNNING = "running"  # until its tree is empty and its output complete
     EXITED = "exited"
@@ -43,7 +33,7 @@ NEXT: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
 )
 
 
-class Outcome(_OpenEnum):
+class Outcome(OpenEnum):
     """How the leader ended."""
 
     EXITED = "exited"
@@ -51,7 +41,7 @@ class Outcome(_OpenEnum):
     LOST = "lost"
 
 
-class Cause(_OpenEnum):
+class Cause(OpenEnum):
     """Why the job ended."""
 
     OWN_EXIT = "own exit"
@@ -62,7 +52,7 @@ class Cause(_OpenEnum):
     LOST = "lost"
 
 
-class Stream(_OpenEnum):
+class Stream(OpenEnum):
     ALL = "all"
     STDOUT = "stdout"
     STDERR = "stderr"
@@ -84,11 +74,21 @@ class OutputSize:
         return self.stdout + self.stderr + self.merged
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of all processes of a job. What isn't known is None: `peak_memory` (bytes) needs a cgroup."""
+
+    user_cpu: timedelta
+    system_cpu: timedelta
+    peak_memory: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
     """A job at one moment. What isn't known, or not yet, is None. Times are UTC.
 
     `exit_code` is the leader's code, or 128 + N where signal N ended it (`outcome` tells).
+    `revision` grows with each change, over all jobs.
     """
 
     id: UUID
@@ -108,6 +108,11 @@ class JobStatus:
     reason: str = ""
     stopped_by: str | None = None
     output: OutputSize = OutputSize()
+    usage: Usage | None = None
+    limits: tuple[EnforcedLimit, ...] = ()
+    revision: int = 0
+    removed: bool = False
+    paused: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -1,6 +1,5 @@
 """How a job ended is read from its files; what they don't say is LOST, never a success."""
 
-import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from tests.jobs.folders import ENDED, STARTED_US, request_of, versioned, write_ended, write_output
 from worker.errors import BadState
 from worker.jobs.clock import utc
-from worker.jobs.ending import final_status, signal_name
+from worker.jobs.ending import final_status
 from worker.jobs.row import Row
 from worker.keeper.records import SIGNALED, Kind
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -150,17 +149,3 @@ async def test_a_newer_version_is_no_reason_to_call_a_job_lost(folder: Path) -> 
     (folder / "ended").write_text(versioned({}, version=2))
     with pytest.raises(BadState, match="version 2"):
         await final_status(RUNNING, folder)
-
-
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [
-        (signal.SIGTERM, "SIGTERM"),
-        (signal.SIGRTMIN, "SIGRTMIN"),
-        (signal.SIGRTMIN + 3, "SIGRTMIN+3"),
-        (signal.SIGRTMAX, f"SIGRTMIN+{signal.SIGRTMAX - signal.SIGRTMIN}"),
-        (signal.SIGRTMIN - 1, f"SIG{signal.SIGRTMIN - 1}"),
-    ],
-)
-def test_signals_have_the_names_of_kill(number: int, name: str) -> None:
-    assert signal_name(number) == name

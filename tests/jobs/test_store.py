@@ -151,10 +151,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 3")
+        database.execute("PRAGMA user_version = 4")
     database.close()
     before = path.read_bytes()
-    with pytest.raises(BadState, match=r"jobs\.db is of version 3"):
+    with pytest.raises(BadState, match=r"jobs\.db is of version 4"):
         Store(path)
     assert path.read_bytes() == before
 

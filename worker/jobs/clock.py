@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final, overload
 
+from worker.state import Usage
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 
@@ -24,3 +26,16 @@ def utc(us: int | None) -> datetime | None:
 
 def us_of(time: datetime | None) -> int | None:
     return None if time is None else (time - _EPOCH) // _US
+
+
+def usage_of(user_us: int | None, system_us: int | None, peak_memory: int | None) -> Usage | None:
+    """None where nobody has measured it."""
+    if user_us is None or system_us is None:
+        return None
+    return Usage(user_us * _US, system_us * _US, peak_memory)
+
+
+def usage_us(usage: Usage | None) -> tuple[int | None, int | None, int | None]:
+    if usage is None:
+        return None, None, None
+    return usage.user_cpu // _US, usage.system_cpu // _US, usage.peak_memory

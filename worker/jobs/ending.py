@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from worker.jobs.clock import utc
+from worker.jobs.clock import usage_of, utc
 from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, output_size, read_ended
+from worker.jobs.signals import signal_name
 from worker.jobs.tally import Tally
 from worker.keeper.records import SIGNALED, EndRecord
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -68,6 +67,7 @@ def ended_status(status: JobStatus, record: EndRecord) -> JobStatus:
         reason=record.reason,
         stopped_by=record.stopped_by,
         output=OutputSize(record.stdout, record.stderr, record.merged, record.dropped),
+        usage=usage_of(record.user_us, record.system_us, record.peak_memory),
     )
 
 
@@ -89,15 +89,6 @@ async def lost_status(status: JobStatus, folder: Path, reason: str) -> JobStatus
         reason=reason,
         output=output,
     )
-
-
-def signal_name(number: int) -> str:
-    """As kill(1) knows it. The real-time signals have no names of their own."""
-    if signal.SIGRTMIN < number <= signal.SIGRTMAX:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
-    with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"SIG{number}"  # those that the C library keeps for itself
 
 
 def _exit_text(value: int) -> str:

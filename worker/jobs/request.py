@@ -5,22 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import MISSING, fields
 from typing import Final
 from uuid import UUID
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
+from worker.jobs.signals import signal_number
 from worker.keeper.frames import MAX_JSON, to_json, values_of
 from worker.keeper.messages import Spawn
+from worker.limits import Limits
 from worker.spec import JobSpec, OutputMode
 
-_OWN: Final = ("ask", "created_us", "output_cap")  # not the client's
+# Not the client's: what a name stands for may change between a start and its retry.
+_OWN: Final = frozenset({"ask", "created_us", "output_cap", "uid", "gid", "groups"})
 _ROOM: Final = 1024  # for what the frame adds
+
+_ALWAYS: Final = object()
+_UNSAID: Final = {
+    field.name: field.default for field in fields(Spawn) if field.default is not MISSING
+}
 
 
 def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, output_cap: int) -> Spawn:
     """Raises InvalidRequest for one that no frame can carry."""
-    environment = user.environment(spec, job_id)
+    environment, limits = user.environment(spec, job_id), spec.limits
     request = Spawn(
         ask=0,
         job=str(job_id),
@@ -31,10 +40,21 @@ def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, output_cap: in
         directory=user.directory(spec),
         merged=spec.output_mode is OutputMode.MERGED,
         grace_s=float(spec.grace_period),
-        output_cap=output_cap,
+        output_cap=output_cap if limits.output is None else min(limits.output, output_cap),
         owner=owner,
         labels=dict(spec.labels),
         created_us=time.time_ns() // 1000,
+        user=spec.user or "",
+        stop_signal=signal_number(spec.stop_signal, "stopSignal"),
+        has_input=spec.input,
+        time_s=limits.time and float(limits.time),
+        memory=limits.memory,
+        cpus=limits.cpus and float(limits.cpus),
+        processes=limits.processes,
+        open_files=limits.open_files,
+        core=limits.core,
+        nice=limits.nice,
+        output=limits.output,
     )
     if len(to_json(request)) > MAX_JSON - _ROOM:
         raise InvalidRequest("command, arguments and environment are longer than 2 MiB together")
@@ -45,7 +65,25 @@ def digest_of(request: Spawn) -> bytes:
     """Equal for equal requests: it tells a retry from another job under the same id.
 
     Made of what the keeper is asked for, not of the client's message, because that stands in
-    the job's folder too: a table rebuilt from the folders knows its retries.
+    the job's folder too: a table rebuilt from the folders knows its retries. What is as if it were
+    not asked for is left out, so that a field which is new doesn't change it.
     """
-    said = {name: value for name, value in values_of(request).items() if name not in _OWN}
+    said = {
+        name: value
+        for name, value in values_of(request).items()
+        if name not in _OWN and value != _UNSAID.get(name, _ALWAYS)
+    }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+
+
+def limits_of(request: Spawn) -> Limits:
+    return Limits(
+        time=request.time_s,
+        memory=request.memory,
+        cpus=request.cpus,
+        processes=request.processes,
+        output=request.output_cap,
+        open_files=request.open_files,
+        core=request.core,
+        nice=request.nice,
+    )

@@ -9,8 +9,8 @@ from typing import Self
 from uuid import UUID
 
 from worker.errors import InternalError
-from worker.jobs.clock import us_of, utc
-from worker.jobs.request import digest_of
+from worker.jobs.clock import us_of, usage_of, usage_us, utc
+from worker.jobs.request import digest_of, limits_of
 from worker.keeper.frames import BadFrame, checked, to_json
 from worker.keeper.messages import Spawn
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -38,6 +38,7 @@ class Row:
             owner=request.owner,
             labels=request.labels,
             created_at=utc(request.created_us),
+            limits=limits_of(request).enforced,
         )
         return cls(request, epoch, status)
 
@@ -68,6 +69,8 @@ class Row:
             reason=row["reason"],
             stopped_by=row["stopped_by"],
             output=OutputSize(row["stdout"], row["stderr"], row["merged"], row["dropped"]),
+            usage=usage_of(row["user_us"], row["system_us"], row["peak_memory"]),
+            revision=row["revision"],
         )
         return replace(asked, status=status, size=row["size"])
 
@@ -78,12 +81,14 @@ class Row:
             "digest": digest_of(self.request),
             "request": to_json(self.request).decode(),
             "size": self.size,
+            "created_us": self.request.created_us,
             **columns_of(self.status),
         }
 
 
 def columns_of(status: JobStatus) -> dict[str, object]:
     """Those that change."""
+    user_us, system_us, peak_memory = usage_us(status.usage)
     return {
         "state": status.state,
         "started_us": us_of(status.started_at),
@@ -99,6 +104,10 @@ def columns_of(status: JobStatus) -> dict[str, object]:
         "stderr": status.output.stderr,
         "merged": status.output.merged,
         "dropped": status.output.dropped,
+        "user_us": user_us,
+        "system_us": system_us,
+        "peak_memory": peak_memory,
+        "revision": status.revision,
     }
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from worker.errors import BadState, InternalError, NoRoom
 
-VERSION: Final = 2
+VERSION: Final = 3
 _OURS: Final = int.from_bytes(b"jobw")
 # final_s: the service time at which the job became final, NULL before that. One index serves the
 # start, which looks for the unfinished, and retention, which looks for the oldest.
@@ -43,6 +43,11 @@ CREATE TABLE jobs (
     stderr INTEGER NOT NULL DEFAULT 0,
     merged INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,
+    user_us INTEGER,
+    system_us INTEGER,
+    peak_memory INTEGER,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
     final_s REAL,
     size INTEGER NOT NULL DEFAULT 0
 );

@@ -27,16 +27,17 @@ from worker.state import NEXT, JobStatus
 _ADD: Final = """
 INSERT INTO jobs (id, epoch, digest, request, state, started_us, leader_exited_us, ended_us,
     outcome, exit_code, signal, cause, reason, stopped_by, stdout, stderr, merged, dropped,
-    final_s, size)
+    user_us, system_us, peak_memory, created_us, revision, final_s, size)
 VALUES (:id, :epoch, :digest, :request, :state, :started_us, :leader_exited_us, :ended_us,
     :outcome, :exit_code, :signal, :cause, :reason, :stopped_by, :stdout, :stderr, :merged,
-    :dropped, :final_s, :size)
+    :dropped, :user_us, :system_us, :peak_memory, :created_us, :revision, :final_s, :size)
 """
 _SAVE: Final = """
 UPDATE jobs SET state = :state, started_us = :started_us, leader_exited_us = :leader_exited_us,
     ended_us = :ended_us, outcome = :outcome, exit_code = :exit_code, signal = :signal,
     cause = :cause, reason = :reason, stopped_by = :stopped_by,
     stdout = :stdout, stderr = :stderr, merged = :merged, dropped = :dropped,
+    user_us = :user_us, system_us = :system_us, peak_memory = :peak_memory, revision = :revision,
     final_s = :final_s, size = :size
 WHERE id = :id AND state IN (SELECT value FROM json_each(:before))
 """

@@ -10,7 +10,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Final, TypeVar
 
 from worker.keeper.messages import CLASSES, Message
@@ -44,6 +44,7 @@ _FITS: Final[dict[str, Callable[[object], bool]]] = {
     "int | None": lambda value: value is None or _is_int(value),
     "float | None": lambda value: value is None or _is_number(value),
     "list[str]": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "list[int]": lambda value: isinstance(value, list) and all(map(_is_int, value)),
     "dict[str, str]": lambda value: (
         isinstance(value, dict) and all(map(_is_text, (*value, *value.values())))
     ),
@@ -62,7 +63,7 @@ def checked(kind: type[T], values: object, *, is_file: bool = False) -> T:
     if not isinstance(values, dict):
         raise BadFrame(f"{kind.__name__}: not an object")
     expected = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
-    optional = {field.name for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]  # a dataclass
+    optional = {field.name for field in fields(kind) if _has_default(field)}  # type: ignore[arg-type]  # a dataclass
     absent = expected.keys() - values.keys()
     if values.keys() - expected.keys() or absent - (optional if is_file else set()):
         raise BadFrame(f"{kind.__name__}: fields {sorted(values)}")
@@ -72,6 +73,10 @@ def checked(kind: type[T], values: object, *, is_file: bool = False) -> T:
     if "job" in expected and not _JOB.fullmatch(values["job"]):
         raise BadFrame(f"{kind.__name__}.job: not a UUID")
     return kind(**values)
+
+
+def _has_default(field: Field[object]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def values_of(value: object) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -40,7 +40,11 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Answered when execve(2) has succeeded or failed. `path` is searched for the command."""
+    """Answered when execve(2) has succeeded or failed. `path` is searched for the command.
+
+    `uid` None: as the keeper. Limits: `time_s` from execve on, `memory` and `core` in bytes,
+    `memory`, `cpus` and `processes` for the whole tree, the others for each process.
+    """
 
     ask: int
     job: str
@@ -55,6 +59,20 @@ class Spawn:
     owner: str
     labels: dict[str, str]
     created_us: int
+    user: str = ""
+    uid: int | None = None
+    gid: int | None = None
+    groups: list[int] = field(default_factory=list)
+    stop_signal: int = 15
+    has_input: bool = False
+    time_s: float | None = None
+    memory: int | None = None
+    cpus: float | None = None
+    processes: int | None = None
+    open_files: int | None = None
+    core: int | None = None
+    nice: int | None = None
+    output: int | None = None  # as it was asked for: `output_cap` is what holds
 
 
 @dataclass(frozen=True, slots=True)

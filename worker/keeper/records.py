@@ -52,3 +52,6 @@ class EndRecord:
     stderr: int
     merged: int
     dropped: int
+    user_us: int | None = None  # CPU time of the whole tree
+    system_us: int | None = None
+    peak_memory: int | None = None

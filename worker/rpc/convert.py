@@ -16,8 +16,9 @@ import betterproto
 
 from gen import workerservice as wire
 from worker.errors import InvalidRequest
-from worker.spec import JobSpec
-from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream
+from worker.limits import EnforcedLimit, Enforcement, Limits
+from worker.spec import DEFAULT_STOP_SIGNAL, JobSpec
+from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream, Usage
 
 EXIT_CODE_OF_LOST: Final = 255
 
@@ -32,6 +33,8 @@ def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
     _check_text("environment", *spec.environment, *spec.environment.values())
     _check_text("workingDirectory", spec.working_directory or "")
     _check_text("labels", *spec.labels, *spec.labels.values())
+    _check_text("user", spec.user or "")
+    _check_text("stopSignal", spec.stop_signal)
     return wire.StartRequest(
         command_name=spec.command,
         arguments=list(spec.arguments),
@@ -41,6 +44,23 @@ def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
         output_mode=wire.OutputMode[spec.output_mode.name],
         grace_period=timedelta(seconds=spec.grace_period),
         labels=dict(spec.labels),
+        user=spec.user or "",
+        input=spec.input,
+        stop_signal="" if spec.stop_signal == DEFAULT_STOP_SIGNAL else spec.stop_signal,
+        limits=_limits_asked(spec.limits),
+    )
+
+
+def _limits_asked(limits: Limits) -> wire.Limits:
+    return wire.Limits(
+        time=None if limits.time is None else timedelta(seconds=limits.time),
+        memory=limits.memory,
+        cpus=limits.cpus,
+        processes=limits.processes,
+        output=limits.output,
+        open_files=limits.open_files,
+        core=limits.core,
+        nice=limits.nice,
     )
 
 
@@ -74,7 +94,21 @@ def status_response(status: JobStatus) -> wire.QueryStatusResponse:
         ended_at=status.ended_at,
         output=wire.OutputSize(size.total, size.stdout, size.stderr, size.merged, size.dropped),
         labels=dict(status.labels),
+        usage=_usage_response(status.usage),
+        limits=[
+            wire.EnforcedLimit(limit.name, limit.value, _wires(wire.Enforcement, limit.enforcement))
+            for limit in status.limits
+        ],
+        revision=status.revision,
+        removed=status.removed,
+        paused=status.paused,
     )
+
+
+def _usage_response(usage: Usage | None) -> wire.Usage | None:
+    if usage is None:
+        return None
+    return wire.Usage(usage.user_cpu, usage.system_cpu, usage.peak_memory)
 
 
 def status_of(response: wire.QueryStatusResponse, asked: UUID) -> JobStatus:
@@ -100,7 +134,21 @@ def status_of(response: wire.QueryStatusResponse, asked: UUID) -> JobStatus:
         reason=response.reason,
         stopped_by=response.stopped_by or None,
         output=OutputSize(size.stdout, size.stderr, size.merged, size.dropped),
+        usage=_usage_of(response.usage),
+        limits=tuple(
+            EnforcedLimit(limit.name, limit.value, _ours(Enforcement, limit.enforcement))
+            for limit in response.limits
+        ),
+        revision=response.revision,
+        removed=response.removed,
+        paused=response.paused,
     )
+
+
+def _usage_of(usage: wire.Usage | None) -> Usage | None:
+    if usage is None:
+        return None
+    return Usage(usage.user_cpu, usage.system_cpu, usage.peak_memory)
 
 
 def _exit_code(status: JobStatus) -> int:

@@ -15,7 +15,14 @@ import betterproto
 
 from gen import workerservice as wire
 from worker.errors import InvalidRequest, NotBuilt
-from worker.spec import DEFAULT_GRACE_PERIOD, JobSpec, OutputMode, checked_grace_period
+from worker.limits import Limits
+from worker.spec import (
+    DEFAULT_GRACE_PERIOD,
+    DEFAULT_STOP_SIGNAL,
+    JobSpec,
+    OutputMode,
+    checked_grace_period,
+)
 
 JOB_ID_SIZE: Final = 16
 _NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
@@ -40,6 +47,23 @@ def spec_of(request: wire.StartRequest) -> JobSpec:
         output_mode=output_mode_of(request.output_mode),
         grace_period=DEFAULT_GRACE_PERIOD if grace is None else grace.total_seconds(),
         labels=request.labels,
+        user=request.user or None,
+        input=request.input,
+        stop_signal=request.stop_signal or DEFAULT_STOP_SIGNAL,
+        limits=_limits_of(request.limits),
+    )
+
+
+def _limits_of(asked: wire.Limits) -> Limits:
+    return Limits(
+        time=None if asked.time is None else asked.time.total_seconds(),
+        memory=asked.memory,
+        cpus=asked.cpus,
+        processes=asked.processes,
+        output=asked.output,
+        open_files=asked.open_files,
+        core=asked.core,
+        nice=asked.nice,
     )
 
 

@@ -1,0 +1,92 @@
+"""What a job may use, and by whom each limit is kept: values for library, server and client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Final
+
+from worker.errors import InvalidRequest
+from worker.open_enum import OpenEnum
+
+MAX_TIME: Final = 10 * 365 * 24 * 3600.0  # seconds
+MAX_COUNT: Final = 2**53
+NICEST, LEAST_NICE = 19, -20
+
+
+class Enforcement(OpenEnum):
+    KEEPER = "keeper"  # measured and ended by the keeper
+    CGROUP = "cgroup"  # by the kernel, for the whole tree
+    RLIMIT = "rlimit"  # by the kernel, for each process by itself
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcedLimit:
+    """`name` as on the wire; `value` in seconds, bytes or a count."""
+
+    name: str
+    value: float
+    enforcement: Enforcement | None  # None: the server doesn't say
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: without one, but for the server's own. Raises InvalidRequest, naming the field.
+
+    `time`: seconds from execve(2) on. `memory`, `output`, `core`: bytes. `cpus`: 1.5 = one and a
+    half processors. `processes`: of the whole tree. `open_files`, `core`, `nice`: of each process.
+    """
+
+    time: float | None = None
+    memory: int | None = None
+    cpus: float | None = None
+    processes: int | None = None
+    output: int | None = None
+    open_files: int | None = None
+    core: int | None = None
+    nice: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                _check(WIRE_NAME[field.name], value, whole=field.name not in ("time", "cpus"))
+
+    @property
+    def enforced(self) -> tuple[EnforcedLimit, ...]:
+        """Those that are set, in the order of the fields."""
+        return tuple(
+            EnforcedLimit(WIRE_NAME[name], float(value), BY[name])
+            for name in BY
+            if (value := getattr(self, name)) is not None
+        )
+
+
+WIRE_NAME: Final[Mapping[str, str]] = {
+    field.name: {"open_files": "openFiles"}.get(field.name, field.name) for field in fields(Limits)
+}
+BY: Final[Mapping[str, Enforcement]] = {
+    "time": Enforcement.KEEPER,
+    "memory": Enforcement.CGROUP,
+    "cpus": Enforcement.CGROUP,
+    "processes": Enforcement.CGROUP,
+    "output": Enforcement.KEEPER,
+    "open_files": Enforcement.RLIMIT,
+    "core": Enforcement.RLIMIT,
+    "nice": Enforcement.RLIMIT,
+}
+
+
+def _check(name: str, value: object, *, whole: bool) -> None:
+    kind = int if whole else (int, float)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InvalidRequest(f"limits.{name} must be a number, not {type(value).__name__}")
+    if name == "nice":
+        if not LEAST_NICE <= value <= NICEST:
+            raise InvalidRequest(f"limits.nice must be {LEAST_NICE} to {NICEST}, not {value}")
+        return
+    most = MAX_TIME if name == "time" else MAX_COUNT
+    least_fits = value >= 0 if name in ("output", "core") else value > 0
+    if not (isfinite(value) and least_fits and value <= most):
+        raise InvalidRequest(f"limits.{name} can't be {value}")
