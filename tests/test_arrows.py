@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-VALUES = {f"worker.{name}" for name in ("errors", "state", "spec", "job", "limits", "open_enum")}
+VALUES = {
+    f"worker.{name}"
+    for name in ("errors", "state", "spec", "job", "limits", "listing", "open_enum")
+}
 WIRE = {"gen", "betterproto", "grpclib", "h2", "multidict"}
 
 # Package -> what it may import beyond the standard library and itself. The first that fits counts.

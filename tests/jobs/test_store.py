@@ -48,8 +48,7 @@ def in_state(store: Store, state: JobState) -> Row:
 
 
 def test_a_row_comes_back_as_it_was_added(store: Store) -> None:
-    row = row_of()
-    store.add(row)
+    (row,) = store.add(row_of())
     assert store.find(row.status.id) == row
     assert store.unfinished() == [row]
     stranger = str(uuid4())
@@ -151,10 +150,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 4")
+        database.execute("PRAGMA user_version = 5")
     database.close()
     before = path.read_bytes()
-    with pytest.raises(BadState, match=r"jobs\.db is of version 4"):
+    with pytest.raises(BadState, match=r"jobs\.db is of version 5"):
         Store(path)
     assert path.read_bytes() == before
 

@@ -11,12 +11,12 @@ import pytest
 
 from gen import workerservice as wire
 from worker.errors import InvalidRequest
+from worker.rpc.asking import start_request
 from worker.rpc.convert import (
     chunk_of,
     end_response,
     is_end,
     output_response,
-    start_request,
     status_of,
     status_response,
 )

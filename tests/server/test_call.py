@@ -118,7 +118,7 @@ async def test_the_largest_start_is_taken(serving: Serving) -> None:
     [
         pytest.param("Nonsense", {}, (12, "no method"), id="an unknown method"),
         pytest.param("", {}, (12, "no method"), id="no method"),
-        pytest.param("List", {}, (12, "List isn't built yet"), id="an RPC that isn't built"),
+        pytest.param("Signal", {}, (12, "Signal isn't built yet"), id="an RPC that isn't built"),
         pytest.param("QueryStatus", {"grpc_timeout": "1x"}, (3, "grpc-timeout"), id="bad timeout"),
         pytest.param(
             "QueryStatus", {"grpc_timeout": "9" * 500 + "S"}, (3, "grpc-timeout"), id="long timeout"

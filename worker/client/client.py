@@ -17,6 +17,7 @@ from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.config import ClientConfig
 from worker.client.resume import answered, broken_off, continued
+from worker.client.watch import watched
 from worker.errors import (
     InternalError,
     InvalidRequest,
@@ -27,7 +28,9 @@ from worker.errors import (
     Unavailable,
 )
 from worker.job import Job
-from worker.rpc.convert import chunk_of, is_end, start_request, status_of
+from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
+from worker.rpc.asking import list_request, start_request
+from worker.rpc.convert import chunk_of, is_end, status_of
 from worker.rpc.statuses import translated
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
@@ -163,6 +166,27 @@ class Client:
         """See Job.remove. Asked once: a second attempt would find that it is removed already."""
         asked = wire.RemoveRequest(job_id=job_id.bytes)
         await answered(self._channel, lambda: self._stub.remove(asked), 0)
+
+    async def page(self, which: JobFilter, *, limit: int = ON_A_PAGE, token: str = "") -> Page:
+        """See Registry.page."""
+        asked = list_request(which, limit, token)
+        answer = await answered(self._channel, lambda: self._stub.list(asked), self._short)
+        jobs = tuple(status_of(job, UUID(bytes=job.job_id)) for job in answer.jobs)
+        return Page(jobs, answer.next_page_token)
+
+    def list(self, which: JobFilter = ALL_JOBS) -> AsyncGenerator[JobStatus, None]:
+        """See Registry.list."""
+        return all_pages(self, which)
+
+    async def find(self, id_prefix: str) -> Job:
+        """See Registry.find."""
+        return Job(await only_one(self, id_prefix), self)
+
+    def watch(
+        self, job_id: UUID | None = None, *, since: int = 0
+    ) -> AsyncGenerator[JobStatus, None]:
+        """See Registry.watch. Over a connection that breaks it goes on where it was."""
+        return watched(self._channel, job_id, since, self._patience)
 
     @property
     def _short(self) -> float:

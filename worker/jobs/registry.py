@@ -20,6 +20,8 @@ from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.jobs.roster import keeper_lost
 from worker.jobs.session import Session
 from worker.jobs.tracked import TrackedJob
+from worker.jobs.watch import page_of, watched
+from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
 
@@ -131,6 +133,28 @@ class Registry:
         job = roster.find(job_id)
         if not job.status.is_final:
             await roster.stop(job, grace_period, by)
+
+    async def page(self, which: JobFilter, *, limit: int = ON_A_PAGE, token: str = "") -> Page:
+        """Newest first; see Page. Raises InvalidRequest for a limit or token that can't be."""
+        return await page_of(self._session(), which, limit, token)
+
+    def list(self, which: JobFilter = ALL_JOBS) -> AsyncGenerator[JobStatus, None]:
+        """All jobs that fit, newest first."""
+        return all_pages(self, which)
+
+    async def find(self, id_prefix: str) -> Job:
+        """By the beginning of its id. Raises JobNotFound; InvalidRequest where several fit."""
+        return Job(await only_one(self, id_prefix), self)
+
+    def watch(
+        self, job_id: UUID | None = None, *, since: int = 0
+    ) -> AsyncGenerator[JobStatus, None]:
+        """Each job's latest state, in order of revision: all that changed after revision `since`.
+
+        Of one job it ends with its final state, or its removal; of all jobs it goes on. Raises
+        NotNow where changes since then may have been forgotten: begin again with 0.
+        """
+        return watched(self._session(), job_id, since)
 
     async def remove(self, job_id: UUID, *, by: str = "") -> None:
         """As Job.remove; `by` is told to those who ask for the job later."""

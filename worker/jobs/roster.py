@@ -69,8 +69,7 @@ class Roster:
 
     def start(self, request: Spawn) -> TrackedJob:
         """Its row first. The start goes on by itself: `wait_started` tells what became of it."""
-        row = Row.of(request, self._keeper.epoch)
-        self._store.add(row)
+        (row,) = self._store.add(Row.of(request, self._keeper.epoch))
         fault.point(fault.AFTER_THE_ROW)
         job = self.track(row)
         self.spawn(job)
@@ -126,6 +125,7 @@ class Roster:
         """Its execve(2) has succeeded; told a second time, nothing follows."""
         if job.status.state is JobState.STARTED:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
+            status = self._store.revised(status)
             self._record(status)
             job.tell_started(status)
             self.keep_durable(job)
@@ -149,6 +149,7 @@ class Roster:
 
     def settle(self, job: TrackedJob, status: JobStatus) -> None:
         """A row that can't be written stays as it was; the next start reads the folder again."""
+        status = self._store.revised(status)
         if self._record(status, size_of(job.folder)):
             fault.point(fault.BETWEEN_RECORD_AND_ANSWER)
             self.drop(status.id)

@@ -3,6 +3,7 @@
 jobs          what was asked for (`request`: the Spawn as JSON), and what became of it
 tombstones    jobs that were removed, so that a late retry starts none of them again
 service_time  how long the service has run in all
+history       the revision since which every change is known
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 
 from worker.errors import BadState, InternalError, NoRoom
 
-VERSION: Final = 3
+VERSION: Final = 4
 _OURS: Final = int.from_bytes(b"jobw")
 # final_s: the service time at which the job became final, NULL before that. One index serves the
 # start, which looks for the unfinished, and retention, which looks for the oldest.
@@ -51,6 +52,8 @@ CREATE TABLE jobs (
     final_s REAL,
     size INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX jobs_by_time ON jobs (created_us, id);
+CREATE INDEX jobs_by_revision ON jobs (revision);
 CREATE INDEX jobs_by_age ON jobs (final_s, ended_us, size);
 CREATE TABLE tombstones (
     number INTEGER PRIMARY KEY,
@@ -58,10 +61,16 @@ CREATE TABLE tombstones (
     digest BLOB NOT NULL,
     removed_us INTEGER NOT NULL,
     removed_s REAL NOT NULL,
-    how TEXT NOT NULL
+    how TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
 );
+CREATE INDEX tombstones_by_revision ON tombstones (revision);
 CREATE TABLE service_time (seconds REAL NOT NULL);
 INSERT INTO service_time VALUES (0);
+CREATE TABLE history (floor INTEGER NOT NULL);
+INSERT INTO history VALUES (CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
 """
 _SIGN: Final = f"PRAGMA application_id = {_OURS}; PRAGMA user_version = {VERSION}; COMMIT;"
 _TORN: Final = frozenset(

@@ -37,10 +37,10 @@ class Session:
     """
 
     def __init__(
-        self, directory: Path, keeper: KeeperClient, roster: Roster, removal: Removal
+        self, directory: Path, keeper: KeeperClient, store: Store, roster: Roster, removal: Removal
     ) -> None:
         self._directory = directory
-        self.keeper, self.roster, self.removal = keeper, roster, removal
+        self.keeper, self.store, self.roster, self.removal = keeper, store, roster, removal
         self.leaving, self.gone = asyncio.Event(), asyncio.Event()
         self.is_open = True
 
@@ -79,7 +79,7 @@ class Session:
             stack.callback(keeper.lose)  # a start that isn't answered would hold up the group
             stack.callback(roster.cease)
             removal = Removal(roster, store, retention, adoption.leftovers)
-            session = cls(directory, keeper, roster, removal)
+            session = cls(directory, keeper, store, roster, removal)
             stack.callback(session._close)
             rest = reconcile(roster, store, listed)
             stack.callback(group.create_task(session._listen(wait_dead)).cancel)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from worker.errors import InternalError, JobExists, JobNotFound, NoRoom
+from worker.jobs.listing import Listing
 from worker.jobs.request import digest_of
 from worker.jobs.retention import Kept, Total
+from worker.jobs.revisions import Revisions
 from worker.jobs.row import Row, columns_of
 from worker.jobs.schema import opened, transaction, translated
 from worker.jobs.service_time import ServiceTime
@@ -59,13 +62,18 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """`total` is of what is final. `time` is what ages are counted in."""
+    """`total` is of what is final. `time` is what ages are counted in.
+
+    Each change of a row is given a revision, which its status bears.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises BadState for a file that can't be used; one that isn't ours is put aside."""
         self._database = opened(path)
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
+        self.revisions = Revisions(self._database)
+        self.listing = Listing(self._database)
         self.total = self._total(_TOTAL)
 
     def close(self) -> None:
@@ -80,17 +88,24 @@ class Store:
         self.time.keep()
         self.tombstones.drop_old(self.time.now())
 
-    def add(self, *rows: Row) -> None:
-        """Raises NoRoom on a full disk, and leaves none of them then.
+    def add(self, *rows: Row) -> list[Row]:
+        """As they stand in the table. Raises NoRoom on a full disk, and leaves none of them then.
 
         One that is final already counts as if it had ended when this run began.
         """
+        revised = [replace(row, status=self.revised(row.status)) for row in rows]
         with transaction(self._database):
-            for row in rows:
+            for row in revised:
                 final_s = self.time.before if row.status.is_final else None
                 self._database.execute(_ADD, row.columns() | {"final_s": final_s})
         final = [row.size for row in rows if row.status.is_final]
         self.total = self.total.plus(len(final), sum(final))
+        self.revisions.tell()
+        return revised
+
+    def revised(self, status: JobStatus) -> JobStatus:
+        """A change, to be saved next."""
+        return replace(status, revision=self.revisions.next())
 
     def save(self, status: JobStatus, size: int = 0) -> None:
         """Record what has changed. A step that NEXT doesn't have is a fault of ours.
@@ -109,6 +124,7 @@ class Store:
             raise InternalError(f"job {status.id} can't become {status.state} now")
         if status.is_final:
             self.total = self.total.plus(1, size)
+        self.revisions.tell()
 
     def remove(self, job_id: UUID | str) -> None:
         """Forget a job that was never started, or a row by what stands in place of its id."""
@@ -120,9 +136,10 @@ class Store:
         ids = [str(job_id) for job_id, _ in going]
         with transaction(self._database):
             gone = self._total(_TOTAL_OF, json.dumps(ids))
-            self.tombstones.add(going, self.time.now())
+            self.tombstones.add(going, self.time.now(), self.revisions.next)
             self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
         self.total = self.total.plus(-gone.jobs, -gone.size)
+        self.revisions.tell()
 
     def find(self, job_id: UUID) -> Row:
         """Raises JobNotFound, which says so if the job was removed."""

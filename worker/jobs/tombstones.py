@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,16 +19,19 @@ MOST: Final = 100_000
 _AT_ONCE: Final = 1000  # dropped for their age: others have to wait meanwhile
 
 _ADD: Final = """
-INSERT OR REPLACE INTO tombstones (id, digest, removed_us, removed_s, how)
-SELECT id, digest, ?, ?, ? FROM jobs WHERE id = ?
+INSERT OR REPLACE INTO tombstones
+    (id, digest, removed_us, removed_s, how, state, created_us, revision)
+SELECT id, digest, ?, ?, ?, state, created_us, ? FROM jobs WHERE id = ?
 """
-_DROP_SURPLUS: Final = """
-DELETE FROM tombstones WHERE number <= (SELECT max(number) FROM tombstones) - ?
+_SURPLUS: Final = "number <= (SELECT max(number) FROM tombstones) - ?"
+_OLD: Final = """
+removed_s < ? AND number IN (SELECT number FROM tombstones ORDER BY number LIMIT ?)
 """
-_DROP_OLD: Final = """
-DELETE FROM tombstones WHERE removed_s < ? AND number IN
-    (SELECT number FROM tombstones ORDER BY number LIMIT ?)
+_FORGET: Final = """
+UPDATE history SET floor = max(floor,
+    coalesce((SELECT max(revision) FROM tombstones WHERE {which}), 0))
 """
+_DROP: Final = "DELETE FROM tombstones WHERE {which}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,24 @@ class Tombstones:
             return None
         return Tombstone(bytes(row["digest"]), utc(row["removed_us"]), row["how"])
 
-    def add(self, going: Iterable[tuple[UUID, str]], now_s: float) -> None:
+    def add(
+        self, going: Iterable[tuple[UUID, str]], now_s: float, revision: Callable[[], int]
+    ) -> None:
         """For jobs that have a row: each with the way in which it goes."""
         removed_us = time.time_ns() // 1000
-        values = ((removed_us, now_s, printable(how), str(job_id)) for job_id, how in going)
+        values = (
+            (removed_us, now_s, printable(how), revision(), str(job_id)) for job_id, how in going
+        )
         with translated():
             self._database.executemany(_ADD, values)
-            self._database.execute(_DROP_SURPLUS, [MOST])
+        self._drop(_SURPLUS, MOST)
 
     def drop_old(self, now_s: float) -> None:
         """Some of those that are older than `KEPT_S`."""
+        self._drop(_OLD, now_s - KEPT_S, _AT_ONCE)
+
+    def _drop(self, which: str, *values: float) -> None:
+        """From then on no watcher can go on from before them."""
         with translated():
-            self._database.execute(_DROP_OLD, [now_s - KEPT_S, _AT_ONCE])
+            for step in (_FORGET, _DROP):
+                self._database.execute(step.format(which=which), values)

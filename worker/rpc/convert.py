@@ -7,7 +7,6 @@ the original contract calls UNKNOWN. (What a request asks for is read by `worker
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
@@ -15,9 +14,7 @@ from uuid import UUID
 import betterproto
 
 from gen import workerservice as wire
-from worker.errors import InvalidRequest
-from worker.limits import EnforcedLimit, Enforcement, Limits
-from worker.spec import DEFAULT_STOP_SIGNAL, JobSpec
+from worker.limits import EnforcedLimit, Enforcement
 from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream, Usage
 
 EXIT_CODE_OF_LOST: Final = 255
@@ -26,65 +23,17 @@ OurEnum = TypeVar("OurEnum", bound=StrEnum)
 WireEnum = TypeVar("WireEnum", bound=betterproto.Enum)
 
 
-def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
-    """Raises InvalidRequest for text that isn't UTF-8: the wire can't carry it."""
-    _check_text("commandName", spec.command)
-    _check_text("arguments", *spec.arguments)
-    _check_text("environment", *spec.environment, *spec.environment.values())
-    _check_text("workingDirectory", spec.working_directory or "")
-    _check_text("labels", *spec.labels, *spec.labels.values())
-    _check_text("user", spec.user or "")
-    _check_text("stopSignal", spec.stop_signal)
-    return wire.StartRequest(
-        command_name=spec.command,
-        arguments=list(spec.arguments),
-        job_id=job_id.bytes,
-        environment=dict(spec.environment),
-        working_directory=spec.working_directory or "",
-        output_mode=wire.OutputMode[spec.output_mode.name],
-        grace_period=timedelta(seconds=spec.grace_period),
-        labels=dict(spec.labels),
-        user=spec.user or "",
-        input=spec.input,
-        stop_signal="" if spec.stop_signal == DEFAULT_STOP_SIGNAL else spec.stop_signal,
-        limits=_limits_asked(spec.limits),
-    )
-
-
-def _limits_asked(limits: Limits) -> wire.Limits:
-    return wire.Limits(
-        time=None if limits.time is None else timedelta(seconds=limits.time),
-        memory=limits.memory,
-        cpus=limits.cpus,
-        processes=limits.processes,
-        output=limits.output,
-        open_files=limits.open_files,
-        core=limits.core,
-        nice=limits.nice,
-    )
-
-
-def _check_text(name: str, *texts: str) -> None:
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest(
-                f"{name}: {text!r} isn't UTF-8, and a request can carry nothing else"
-            ) from None
-
-
 def status_response(status: JobStatus) -> wire.QueryStatusResponse:
     size = status.output
     return wire.QueryStatusResponse(
         exit_code=_exit_code(status),
         command_name=status.command,
         arguments=list(status.arguments),
-        job_status=_wires(wire.JobStatus, status.state),
+        job_status=wires(wire.JobStatus, status.state),
         job_id=status.id.bytes,
-        outcome=_wires(wire.Outcome, status.outcome),
+        outcome=wires(wire.Outcome, status.outcome),
         signal=status.signal or "",
-        cause=_wires(wire.Cause, status.cause),
+        cause=wires(wire.Cause, status.cause),
         reason=status.reason,
         stopped_by=status.stopped_by or "",
         owner=status.owner,
@@ -96,7 +45,7 @@ def status_response(status: JobStatus) -> wire.QueryStatusResponse:
         labels=dict(status.labels),
         usage=_usage_response(status.usage),
         limits=[
-            wire.EnforcedLimit(limit.name, limit.value, _wires(wire.Enforcement, limit.enforcement))
+            wire.EnforcedLimit(limit.name, limit.value, wires(wire.Enforcement, limit.enforcement))
             for limit in status.limits
         ],
         revision=status.revision,
@@ -181,7 +130,7 @@ def end_response(status: JobStatus, total: int) -> wire.GetOutputResponse:
     """
     end = wire.OutputEnd(total)
     if status.is_final and total >= status.output.total:
-        outcome = _wires(wire.Outcome, status.outcome)
+        outcome = wires(wire.Outcome, status.outcome)
         end = wire.OutputEnd(total, outcome, _exit_code(status), status.signal or "")
     return wire.GetOutputResponse(offset=total, end=end)
 
@@ -196,7 +145,7 @@ def chunk_of(response: wire.GetOutputResponse) -> Chunk:
     return Chunk(response.output, response.offset, stream, response.time, response.skipped)
 
 
-def _wires(kind: type[WireEnum], value: StrEnum | None) -> WireEnum:
+def wires(kind: type[WireEnum], value: StrEnum | None) -> WireEnum:
     name = "UNSPECIFIED" if value is None else value.name
     number: WireEnum = kind.try_value() if value is JobState.LOST else kind[name]
     return number

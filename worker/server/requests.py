@@ -16,6 +16,7 @@ import betterproto
 from gen import workerservice as wire
 from worker.errors import InvalidRequest, NotBuilt
 from worker.limits import Limits
+from worker.listing import JobFilter
 from worker.spec import (
     DEFAULT_GRACE_PERIOD,
     DEFAULT_STOP_SIGNAL,
@@ -23,6 +24,7 @@ from worker.spec import (
     OutputMode,
     checked_grace_period,
 )
+from worker.state import JobState
 
 JOB_ID_SIZE: Final = 16
 _NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
@@ -111,6 +113,21 @@ def stop_grace_of(request: wire.StopRequest) -> float | None:
     """Seconds; None: what the job was started with."""
     grace = request.grace_period
     return None if grace is None else checked_grace_period(grace.total_seconds())
+
+
+def filter_of(request: wire.ListRequest) -> JobFilter:
+    return JobFilter(
+        states=frozenset(map(state_of, request.states)),
+        labels=request.labels,
+        owner=request.owner,
+        id_prefix=request.id_prefix,
+    )
+
+
+def state_of(number: wire.JobStatus) -> JobState:
+    if number.name is None:
+        raise InvalidRequest(f"states: {int(number)} is no state")
+    return JobState.LOST if number == wire.JobStatus.UNKNOWN else JobState[number.name]
 
 
 def timeout_of(request: wire.WaitRequest) -> float | None:

@@ -15,11 +15,13 @@ import betterproto
 
 from gen import workerservice as wire
 from worker.jobs.registry import Registry
+from worker.listing import ON_A_PAGE
 from worker.rpc.convert import end_response, output_response, status_response
 from worker.server.identity import Identity
 from worker.server.requests import (
     check_built,
     check_stream,
+    filter_of,
     job_id_of,
     new_job_id,
     spec_of,
@@ -48,6 +50,8 @@ class Service:
             "GetOutput": Method(wire.GetOutputRequest, self.get_output, is_long=True),
             "Wait": Method(wire.WaitRequest, self.wait, is_long=True),
             "Remove": Method(wire.RemoveRequest, self.remove),
+            "List": Method(wire.ListRequest, self.list),
+            "Watch": Method(wire.WatchRequest, self.watch, is_long=True),
         }
 
     async def start(
@@ -82,6 +86,22 @@ class Service:
     ) -> AsyncGenerator[wire.RemoveResponse, None]:
         await self._registry.remove(job_id_of(request.job_id), by=caller.name)
         yield wire.RemoveResponse()
+
+    async def list(
+        self, request: wire.ListRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.ListResponse, None]:
+        page = await self._registry.page(
+            filter_of(request), limit=request.limit or ON_A_PAGE, token=request.page_token
+        )
+        yield wire.ListResponse(list(map(status_response, page.jobs)), page.next_token)
+
+    async def watch(
+        self, request: wire.WatchRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.QueryStatusResponse, None]:
+        job_id = job_id_of(request.job_id) if request.job_id else None
+        async with aclosing(self._registry.watch(job_id, since=request.since_revision)) as statuses:
+            async for status in statuses:
+                yield status_response(status)
 
     async def get_output(
         self, request: wire.GetOutputRequest, _caller: Identity

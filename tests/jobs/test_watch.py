@@ -1,0 +1,118 @@
+"""A watcher is told each job's latest state, in order, and goes on from a revision."""
+
+from contextlib import aclosing, closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.jobs.folders import request_of
+from worker import Registry
+from worker.errors import JobNotFound, NotNow
+from worker.jobs import tombstones
+from worker.jobs.row import Row
+from worker.jobs.store import Store
+from worker.state import JobState, JobStatus
+
+
+async def watched(registry: Registry, count: int, since: int = 0) -> list[JobStatus]:
+    """The next `count`."""
+    statuses: list[JobStatus] = []
+    async with aclosing(registry.watch(since=since)) as watching:
+        async for status in watching:
+            statuses.append(status)
+            if len(statuses) == count:
+                break
+    return statuses
+
+
+async def test_one_job_is_watched_to_its_end(registry: Registry) -> None:
+    job = await registry.start("cat", "/dev/stdin")
+    statuses = [status async for status in registry.watch(job.id)]
+    assert statuses[-1] == await job.status()
+    assert statuses[-1].state is JobState.EXITED
+    revisions = [status.revision for status in statuses]
+    assert revisions == sorted(set(revisions))
+
+
+async def test_all_jobs_are_told_in_order_of_revision(registry: Registry) -> None:
+    for _ in range(3):
+        await (await registry.start("true")).wait()
+    statuses = await watched(registry, 3)
+    assert [status.state for status in statuses] == [JobState.EXITED] * 3
+    revisions = [status.revision for status in statuses]
+    assert revisions == sorted(set(revisions))
+
+
+async def test_what_is_known_is_not_told_again(registry: Registry) -> None:
+    first = await (await registry.start("true")).wait()
+    second = await (await registry.start("false")).wait()
+    assert await watched(registry, 1, since=first.revision) == [second]
+
+
+async def test_a_change_wakes_a_watcher(registry: Registry) -> None:
+    job = await registry.start("sleep", "60")
+    async with aclosing(registry.watch(job.id)) as watching:
+        assert (await anext(watching)).state is JobState.RUNNING
+        await job.stop()
+        assert (await anext(watching)).state is JobState.STOPPED
+        with pytest.raises(StopAsyncIteration):
+            await anext(watching)
+
+
+async def test_a_removal_is_told_once(registry: Registry) -> None:
+    job = await registry.start("true")
+    ended = await job.wait()
+    await job.remove()
+    (status,) = await watched(registry, 1, since=ended.revision)
+    assert (status.id, status.removed, status.state) == (job.id, True, JobState.EXITED)
+    assert status.reason.startswith("removed")
+    assert status.revision > ended.revision
+    with pytest.raises(JobNotFound, match="was removed"):
+        await anext(registry.watch(job.id))
+
+
+async def test_revisions_go_on_after_a_restart(state: Path) -> None:
+    async with Registry(state) as registry:
+        before = await (await registry.start("true")).wait()
+    async with Registry(state) as registry:
+        after = await (await registry.start("true")).wait()
+        assert await watched(registry, 1, since=before.revision) == [after]
+
+
+async def test_a_table_that_was_rebuilt_gives_no_revision_again(state: Path) -> None:
+    async with Registry(state) as registry:
+        before = await (await registry.start("true")).wait()
+    (state / "jobs.db").unlink()
+    async with Registry(state) as registry:
+        with pytest.raises(NotNow, match="begin with 0"):
+            await anext(registry.watch(since=before.revision))
+        (again,) = await watched(registry, 1)
+        assert again.id == before.id
+        assert again.revision > before.revision
+
+
+async def test_a_revision_that_was_never_given_is_refused(registry: Registry) -> None:
+    with pytest.raises(NotNow, match="begin with 0"):
+        await anext(registry.watch(since=2**62))
+
+
+def test_forgotten_removals_make_older_cursors_useless(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tombstones, "MOST", 1)
+    state.mkdir()
+    with closing(Store(state / "jobs.db")) as store:
+        rows = store.add(*(Row.of(request_of(), "") for _ in range(2)))
+        cursor = rows[-1].status.revision
+        store.revisions.check(cursor)
+        for row in rows:
+            store.bury([(row.status.id, "")])
+        with pytest.raises(NotNow):
+            store.revisions.check(cursor)
+        store.revisions.check(0)
+
+
+async def test_who_watches_no_job_is_told_so(registry: Registry) -> None:
+    with pytest.raises(JobNotFound):
+        await anext(registry.watch(uuid4()))

@@ -1,0 +1,50 @@
+"""A number that grows with each change of any job, so that a watcher can go on where it was.
+
+It begins with the time in µs at which its table was made: so one that was rebuilt doesn't give
+a number a second time, and a cursor of the table before it is known to be too old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Final
+
+from worker.errors import NotNow
+from worker.jobs.schema import translated
+
+_LAST: Final = """
+SELECT max(floor, coalesce((SELECT max(revision) FROM jobs), 0),
+    coalesce((SELECT max(revision) FROM tombstones), 0)) FROM history
+"""
+_FLOOR: Final = "SELECT floor FROM history"
+
+
+class Revisions:
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        with translated():
+            (self.last,) = database.execute(_LAST).fetchone()
+        self._growth = asyncio.Event()  # a new one for each growth
+
+    def next(self) -> int:
+        self.last += 1
+        return int(self.last)
+
+    def tell(self) -> None:
+        """What was recorded can be read now."""
+        self._growth.set()
+        self._growth = asyncio.Event()
+
+    async def wait_beyond(self, revision: int) -> None:
+        while self.last <= revision:
+            await self._growth.wait()
+
+    def check(self, revision: int) -> None:
+        """Raises NotNow for one since which a change may have been forgotten. 0: from the start."""
+        with translated():
+            (floor,) = self._database.execute(_FLOOR).fetchone()
+        if revision and not floor <= revision <= self.last:
+            raise NotNow(
+                f"what happened since revision {revision} isn't known any more: begin with 0"
+            )

@@ -1,0 +1,60 @@
+"""Statuses of many jobs: a page of them, and what changes from now on.
+
+A watcher is only a revision: it reads what is newer, and waits for more. There is no queue, so a
+slow one costs nothing, and is told each job's latest state, not each passing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from worker.errors import InvalidRequest, JobNotFound
+from worker.jobs.session import Session
+from worker.listing import MOST_ON_A_PAGE, JobFilter, Page
+from worker.state import JobStatus
+
+_AT_ONCE: Final = 100  # jobs: then others have their turn
+
+
+async def page_of(session: Session, which: JobFilter, limit: int, token: str) -> Page:
+    """See Registry.page."""
+    if not 1 <= limit <= MOST_ON_A_PAGE:
+        raise InvalidRequest(f"limit must be 1 to {MOST_ON_A_PAGE}, not {limit}")
+    found = session.store.listing.page(which, limit, token)
+    statuses = [await _with_output(session, row.status) for row in found.rows]
+    return Page(tuple(statuses), found.next_token)
+
+
+async def watched(
+    session: Session, job_id: UUID | None, since: int
+) -> AsyncGenerator[JobStatus, None]:
+    """See Registry.watch."""
+    revisions, listing = session.store.revisions, session.store.listing
+    revisions.check(since)
+    if job_id is not None:
+        session.roster.find(job_id)  # raises JobNotFound
+    while True:
+        reached = revisions.last
+        changed = listing.changed(since, _AT_ONCE, job_id)
+        for status in changed:
+            since = status.revision
+            latest = await _with_output(session, status)
+            if latest.revision == since:  # else it has changed meanwhile, and is told in its turn
+                yield latest
+        if job_id is not None and changed and (changed[-1].is_final or changed[-1].removed):
+            return
+        if not changed:
+            since = max(since, reached)
+            await revisions.wait_beyond(since)
+
+
+async def _with_output(session: Session, status: JobStatus) -> JobStatus:
+    """What a job that runs has printed so far stands in no row."""
+    if status.is_final or status.removed:
+        return status
+    with suppress(JobNotFound):
+        return await session.roster.find(status.id).current_status()
+    return status

@@ -1,0 +1,74 @@
+"""What a client asks for, as the messages that ask for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from gen import workerservice as wire
+from worker.errors import InvalidRequest
+from worker.limits import Limits
+from worker.listing import JobFilter
+from worker.rpc.convert import wires
+from worker.spec import DEFAULT_STOP_SIGNAL, JobSpec
+
+
+def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
+    """Raises InvalidRequest for text that isn't UTF-8: the wire can't carry it."""
+    _check_text("commandName", spec.command)
+    _check_text("arguments", *spec.arguments)
+    _check_text("environment", *spec.environment, *spec.environment.values())
+    _check_text("workingDirectory", spec.working_directory or "")
+    _check_text("labels", *spec.labels, *spec.labels.values())
+    _check_text("user", spec.user or "")
+    _check_text("stopSignal", spec.stop_signal)
+    return wire.StartRequest(
+        command_name=spec.command,
+        arguments=list(spec.arguments),
+        job_id=job_id.bytes,
+        environment=dict(spec.environment),
+        working_directory=spec.working_directory or "",
+        output_mode=wire.OutputMode[spec.output_mode.name],
+        grace_period=timedelta(seconds=spec.grace_period),
+        labels=dict(spec.labels),
+        user=spec.user or "",
+        input=spec.input,
+        stop_signal="" if spec.stop_signal == DEFAULT_STOP_SIGNAL else spec.stop_signal,
+        limits=_limits_asked(spec.limits),
+    )
+
+
+def _limits_asked(limits: Limits) -> wire.Limits:
+    return wire.Limits(
+        time=None if limits.time is None else timedelta(seconds=limits.time),
+        memory=limits.memory,
+        cpus=limits.cpus,
+        processes=limits.processes,
+        output=limits.output,
+        open_files=limits.open_files,
+        core=limits.core,
+        nice=limits.nice,
+    )
+
+
+def list_request(which: JobFilter, limit: int, token: str) -> wire.ListRequest:
+    _check_text("labels", *which.labels, *which.labels.values())
+    _check_text("owner", which.owner)
+    return wire.ListRequest(
+        states=[wires(wire.JobStatus, state) for state in which.states],
+        labels=dict(which.labels),
+        owner=which.owner,
+        id_prefix=which.id_prefix,
+        limit=limit,
+        page_token=token,
+    )
+
+
+def _check_text(name: str, *texts: str) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"{name}: {text!r} isn't UTF-8, and a request can carry nothing else"
+            ) from None
