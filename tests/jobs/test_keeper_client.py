@@ -156,7 +156,10 @@ async def test_the_jobs_of_the_list_are_followed_and_those_it_never_got_are_star
         write_output(state / "jobs" / request.job, b"abc", [])
 
     async def serve() -> list[str]:
-        await peer.accept(Listed(running.job, 3, 17), Listed(starting.job, 0, None))
+        await peer.accept(
+            Listed(running.job, 3, 17, is_paused=False, reason=""),
+            Listed(starting.job, 0, None, is_paused=False, reason=""),
+        )
         spawns = [await peer.expect(Spawn), await peer.expect(Spawn)]
         peer.send(*(Done(spawn.ask) for spawn in spawns))
         return [spawn.job for spawn in spawns]
@@ -202,7 +205,7 @@ async def test_output_of_a_job_that_ran_before_us_is_made_durable_too(
     store.close()
     write_output(state / "jobs" / str(JOB), b"abc", [])
     async with TaskGroup() as group:
-        group.create_task(peer.accept(Listed(str(JOB), 3, 17)))
+        group.create_task(peer.accept(Listed(str(JOB), 3, 17, is_paused=False, reason="")))
         async with Registry(state, keeper=ours):
             first = await asyncio.to_thread(synced.get, timeout=10)
     assert first == state / "jobs" / str(JOB) / "output"

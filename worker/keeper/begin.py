@@ -12,7 +12,7 @@ from typing import Protocol
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.child import Program
 from worker.keeper.messages import Spawn
-from worker.keeper.output import pipe
+from worker.keeper.output import pipe, stdin_pipe
 from worker.keeper.record import Record, remove
 from worker.keeper.records import Kind
 from worker.keeper.spawn import Child, Spawner, program_of
@@ -29,6 +29,7 @@ class Begun:
     child: Child
     tree: CgroupTree | SessionTree
     pipes: dict[Kind, int]
+    stdin: int | None = None
 
     def give_back(self) -> None:
         """It can't be run after all: nothing of it stays but its folder."""
@@ -37,6 +38,8 @@ class Begun:
             rest.callback(self.tree.close)
             for pipe in self.pipes.values():
                 rest.callback(os.close, pipe)
+            if self.stdin is not None:
+                rest.callback(os.close, self.stdin)
             if self.child.report is not None:
                 rest.callback(os.close, self.child.report)
             rest.callback(os.close, self.child.pidfd)
@@ -67,12 +70,22 @@ def begin(request: Spawn, place: Place) -> Begun:
             undo.callback(os.close, pipes[stream])
             given.callback(os.close, end)
             writing.append(end)
+        outputs = writing[0], writing[-1]
+        stdin, reading = None, place.spawner.null
+        if request.has_input:
+            reading, stdin = stdin_pipe()
+            undo.callback(os.close, stdin)
+            given.callback(os.close, reading)
+            writing.append(reading)
+        if request.uid is not None:
+            for end in writing:
+                os.fchown(end, request.uid, -1)  # or /dev/stderr is denied to it
         cgroup, tree = None, None
         if place.cgroups:
             cgroup = Cgroup(place.cgroups / request.job)
             undo.callback(cgroup.remove)
             tree = CgroupTree(cgroup)
             undo.callback(tree.close)
-        child = place.spawner.start(program, writing[0], writing[-1], cgroup)
+        child = place.spawner.start(program, (reading, *outputs), cgroup)
         undo.pop_all()
-        return Begun(request, program, record, child, tree or SessionTree(child.pid), pipes)
+        return Begun(request, program, record, child, tree or SessionTree(child.pid), pipes, stdin)

@@ -14,7 +14,7 @@ import resource
 import signal
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Never
 
@@ -38,6 +38,8 @@ class Stage(IntEnum):
     DIRECTORY = 2
     EXECUTE = 3
     INTERPRETER = 4  # the file is there, what it needs to run isn't
+    LIMITS = 5
+    USER = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,26 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    uid: int
+    gid: int
+    groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """What the child becomes: the first of `candidates` that can be executed."""
+    """What the child becomes: the first of `candidates` that can be executed.
+
+    `limits` by RLIMIT number, `nice` and `identity` None: as the keeper's.
+    """
 
     candidates: list[bytes]
     arguments: list[bytes]  # the name that it is called by comes first
     environment: dict[bytes, bytes]
     directory: bytes
+    limits: dict[int, int] = field(default_factory=dict)
+    nice: int | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,12 @@ def become(
     try:
         gc.disable()
         _prepare(around, streams, entering)
+        stage = Stage.LIMITS
+        _limit(program, around)
+        stage = Stage.USER
+        if program.identity:
+            _change_user(program.identity)
+        _die_with(around.keeper)
         stage = Stage.DIRECTORY
         os.chdir(program.directory)
         stage = Stage.EXECUTE
@@ -123,9 +144,30 @@ def _prepare(around: Surroundings, streams: tuple[int, int, int], entering: byte
     if around.oom_score is not None:
         _write(b"/proc/self/oom_score_adj", around.oom_score.encode())
     os.umask(UMASK)
+
+
+def _limit(program: Program, around: Surroundings) -> None:
+    """Before the user is changed, as only root may give a better place than its own."""
     resource.setrlimit(resource.RLIMIT_NOFILE, around.nofile)
+    try:
+        for number, most in program.limits.items():
+            resource.setrlimit(number, (most, most))
+    except ValueError as error:  # Python's word for EPERM and EINVAL
+        raise PermissionError(errno.EPERM, str(error)) from None
+    if program.nice is not None:
+        os.setpriority(os.PRIO_PROCESS, 0, program.nice)
+
+
+def _change_user(identity: Identity) -> None:
+    os.setgroups(identity.groups)
+    os.setgid(identity.gid)
+    os.setuid(identity.uid)
+
+
+def _die_with(keeper: int) -> None:
+    """Last, as a change of user takes the parent-death signal back: prctl(2)."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != around.keeper:  # it died before we asked to die with it
+    if os.getppid() != keeper:  # it died before we asked to die with it
         os._exit(FAILED)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -32,11 +32,16 @@ class Stopped:
 
     by: str | None
     cause: str
+    reason: str = ""
 
 
 @dataclass(slots=True)
 class Facts:
-    """`grace_s` counts from the entry into ENDING; `due` is the time (monotonic) of its timer."""
+    """`grace_s` counts from the entry into ENDING; `due` is the time (monotonic) of its timer.
+
+    `ends_by` (monotonic): its time limit. `accepted`: bytes of input. `stuck`: why it can't be
+    ended.
+    """
 
     grace_s: float
     phase: Phase = Phase.STARTING
@@ -45,6 +50,10 @@ class Facts:
     exit: Exit | None = None
     stopped: Stopped | None = None
     due: float | None = None
+    ends_by: float | None = None
+    is_paused: bool = False
+    accepted: int = 0
+    stuck: str = ""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ class Kept:
     job: str
     child: Child  # its pidfd is opened again: until it is reaped its pid is its own
     pipes: Mapping[Kind, int]
+    stdin: int | None
     is_contained: bool
     facts: Facts
     counts: Counts
@@ -53,12 +54,21 @@ class Kept:
         output = job.streams.output
         is_contained = isinstance(begun.tree, CgroupTree)
         extent = begun.record.index.extent
-        return cls(job.id, child, dict(begun.pipes), is_contained, job.facts, output.counts, extent)
+        return cls(
+            job=job.id,
+            child=child,
+            pipes=dict(begun.pipes),
+            stdin=job.stdin.pipe,
+            is_contained=is_contained,
+            facts=job.facts,
+            counts=output.counts,
+            extent=extent,
+        )
 
     @property
     def descriptors(self) -> list[int]:
-        report = [] if self.child.report is None else [self.child.report]
-        return [*report, *self.pipes.values()]
+        some = [fd for fd in (self.child.report, self.stdin) if fd is not None]
+        return [*some, *self.pipes.values()]
 
     def end(self, cgroups: Path | None) -> None:
         """It can't be gone on with: nothing of it may run on unobserved."""
@@ -79,7 +89,8 @@ class Kept:
         if self.is_contained and place.cgroups:
             tree = CgroupTree(Cgroup(place.cgroups / self.job))
         child = Child(pid, os.pidfd_open(pid), self.child.report)
-        return Begun(request, program_of(request), record, child, tree, dict(self.pipes))
+        program = program_of(request)
+        return Begun(request, program, record, child, tree, dict(self.pipes), self.stdin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,7 @@ def _kept(values: dict[str, Any]) -> Kept:
         job=values["job"],
         child=Child(**values["child"]),
         pipes=_by_kind(values["pipes"]),
+        stdin=values.get("stdin"),
         is_contained=values["is_contained"],
         facts=Facts(
             grace_s=facts["grace_s"],
@@ -137,6 +149,10 @@ def _kept(values: dict[str, Any]) -> Kept:
             exit=seen and Exit(**seen),
             stopped=stopped and Stopped(**stopped),
             due=facts["due"],
+            ends_by=facts.get("ends_by"),
+            is_paused=facts.get("is_paused", False),
+            accepted=facts.get("accepted", 0),
+            stuck=facts.get("stuck", ""),
         ),
         counts=Counts(counts["size"], counts["dropped"], _by_kind(counts["sizes"])),
         extent=Extent(

@@ -6,35 +6,27 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from worker.keeper.begin import Begun
+from worker.keeper.deadlines import Deadlines
 from worker.keeper.facts import Counts, Facts, Stopped
+from worker.keeper.house import House
 from worker.keeper.leader import Leader, now_us
 from worker.keeper.life import GOING, Phase, Seen, after
 from worker.keeper.log import say
-from worker.keeper.loop import URGENT, Callback, Loop, Timer
-from worker.keeper.messages import Done, Ended, Grown, Message, Refused, Running
+from worker.keeper.messages import Changed, Done, Ended, Grown, Refused, Running
 from worker.keeper.output import Output
-from worker.keeper.pumps import Pumps
-from worker.keeper.record import end_record, remove
+from worker.keeper.record import end_record, lost_record, remove
 from worker.keeper.refusal import refusal_of
+from worker.keeper.stdin import Stdin
 from worker.keeper.streams import Streams
-from worker.keeper.tree import CgroupTree, terminate
+from worker.keeper.tree import send_to_all, survivors, terminate
 
 AGAIN_S: Final = 0.5  # from one SIGKILL to the next, for what doesn't go
+SAID_AFTER: Final = 2  # SIGKILLs: then its status names who is left
+LOST_AFTER: Final = 10  # ... and when the keeper goes, it goes without them
 MOST_FAULTS: Final = 3
-
-
-class House(Protocol):
-    """What a job uses of the keeper."""
-
-    loop: Loop
-    pumps: Pumps
-
-    def tell(self, message: Message) -> None: ...
-
-    def forget(self, job: Job) -> None: ...
 
 
 class Job:
@@ -50,19 +42,22 @@ class Job:
         self.leader = Leader(begun.child, house.loop)
         output = Output(record.output, record.index, request.output_cap, counts)
         self.streams = Streams(begun.pipes, output, house.pumps, self._tell_grown)
+        self.stdin = Stdin(begun.stdin, self.facts, house.loop, house.tell)
         self._house = house
         self._asks = [] if facts else [request.ask]
-        self._timer: Timer | None = None
+        self._deadlines = Deadlines(self.facts, house.loop, self)
+        self._kills = 0
         self._faults = 0
         self.leader.watch(self._on_report, None if self.facts.exit else self._on_exit, self)
         self.streams.watch(self)
-        if isinstance(begun.tree, CgroupTree) and begun.tree.events is not None:
-            house.loop.watch(begun.tree.events, self.look_at_tree, self, URGENT)
+        self.stdin.watch(self)
+        begun.tree.watch(house.loop, self.look_at_tree, self)
 
     def resume(self) -> None:
         """After a re-exec: what may have happened meanwhile is looked at, timers go on."""
+        self._deadlines.limit(self._time_over)
         if self.facts.phase is Phase.ENDING and self.facts.due is not None:
-            self._call_at(self.facts.due, partial(self._see, Seen.GRACE_OVER))
+            self._deadlines.call_at(self.facts.due, partial(self._see, Seen.GRACE_OVER))
         elif self.facts.phase is Phase.KILLING:
             self._kill_again()
         if self.facts.phase in GOING:
@@ -86,6 +81,15 @@ class Job:
         if self.facts.phase is Phase.ENDING and grace_s is not None:
             self._kill_within(grace_s)
 
+    def signal(self, number: int, *, leader_only: bool) -> None:
+        """SIGSTOP to the tree pauses the job, SIGCONT lets it go on."""
+        if leader_only:
+            self.leader.send(number)
+            return
+        send_to_all(self.begun.tree, number)
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            self._tell_changed(is_paused=number == signal.SIGSTOP)
+
     def look_at_tree(self) -> None:
         """After any sign that one of its processes may be gone."""
         # Reading comes first: it is what makes the kernel tell of the next change.
@@ -102,6 +106,9 @@ class Job:
             self._see(Seen.EXEC_FAILED)
             return
         self.facts.started_us = now_us()
+        if self.begun.request.time_s is not None:
+            self.facts.ends_by = time.monotonic() + self.begun.request.time_s
+            self._deadlines.limit(self._time_over)
         self._house.tell(Running(self.id, self.facts.started_us))
         for ask in self._asks:
             self._house.tell(Done(ask))
@@ -118,8 +125,19 @@ class Job:
             if self.facts.phase in GOING:
                 self.look_at_tree()
 
+    def _time_over(self) -> None:
+        reason = f"time limit {self.begun.request.time_s:g} s"
+        self.stop(Stopped(None, "time limit", reason), None)
+
     def _tell_grown(self, size: int) -> None:
         self._house.tell(Grown(self.id, size))
+
+    def _tell_changed(self, *, is_paused: bool | None = None, stuck: str | None = None) -> None:
+        facts, before = self.facts, (self.facts.is_paused, self.facts.stuck)
+        facts.is_paused = facts.is_paused if is_paused is None else is_paused
+        facts.stuck = facts.stuck if stuck is None else stuck
+        if (facts.is_paused, facts.stuck) != before:
+            self._house.tell(Changed(self.id, facts.is_paused, facts.stuck))
 
     def _see(self, seen: Seen) -> None:
         follows: Seen | None = seen
@@ -135,77 +153,65 @@ class Job:
             return Seen.TREE_EMPTY
         if self.facts.grace_s <= 0:
             return Seen.GRACE_OVER
+        number = self.begun.request.stop_signal
         if not self.begun.tree.has(self.leader.pid):
-            self.leader.send(signal.SIGTERM)  # not in its cgroup yet; or root moved it elsewhere
-        terminate(self.begun.tree)
+            self.leader.send(number)  # not in its cgroup yet; or root moved it elsewhere
+        terminate(self.begun.tree, number)
+        self._tell_changed(is_paused=False)
         self._kill_within(self.facts.grace_s)
         return None
 
     def _kill_within(self, seconds: float) -> None:
         due = time.monotonic() + seconds
         if self.facts.due is None or self.facts.due > due:
-            self._call_at(due, partial(self._see, Seen.GRACE_OVER))
+            self._deadlines.call_at(due, partial(self._see, Seen.GRACE_OVER))
 
     def _kill(self) -> None:
+        self._kills += 1
         self.begun.tree.kill()
         self.leader.send(signal.SIGKILL)
         # Again, for what was born meanwhile outside a cgroup, or hangs in the kernel.
-        self._call_at(time.monotonic() + AGAIN_S, self._kill_again)
+        self._deadlines.call_at(time.monotonic() + AGAIN_S, self._kill_again)
 
     def _kill_again(self) -> None:
         self.look_at_tree()
-        if self.facts.phase is Phase.KILLING:
+        if self.facts.phase is not Phase.KILLING:
+            return
+        if self._kills >= SAID_AFTER:
+            self._tell_changed(stuck=survivors([*self.begun.tree.pids(), self.leader.pid]))
+        if self._kills >= LOST_AFTER and self._house.is_leaving:
+            say(f"job {self.id} is lost: {self.facts.stuck}")
+            self.begun.record.end(lost_record(self.facts, self.streams.output.counts, now_us()))
+            self._part()
+        else:
             self._kill()
 
-    def _call_at(self, due: float, callback: Callback) -> None:
-        self._cancel_timer()
-        self.facts.due = due
-        self._timer = self._house.loop.call_in(due - time.monotonic(), callback, self)
-
-    def _cancel_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-
     def _drain(self) -> Seen:
-        self._cancel_timer()
+        self._deadlines.cancel()
         self.leader.reap()
         self.streams.drain()
+        self.stdin.close()
         return Seen.OUTPUT_COMPLETE
 
     def _close(self) -> None:
         self.begun.record.end(end_record(self.facts, self.streams.output.counts, now_us()))
-        self._leave_tree()
-        self._house.tell(Ended(self.id))
-        self._house.forget(self)
+        self._part()
 
     def _undone(self) -> None:
         self.leader.reap()
-        self.streams.close()
         self.begun.record.close()
         remove(self.begun.record.folder)
-        self._leave_tree()
         if self.facts.failure:
             refusal, text = refusal_of(self.begun.request, self.begun.program, self.facts.failure)
             for ask in self._asks:
                 self._house.tell(Refused(ask, refusal, text))
-        self._house.forget(self)
-
-    def _leave_tree(self) -> None:
-        self._unwatch_tree()
-        try:
-            self.begun.tree.close()
-        except OSError as error:  # a stranger went in: the next start sweeps
-            say(f"the cgroup of {self.id}: {error.strerror}")
-
-    def _unwatch_tree(self) -> None:
-        if isinstance(self.begun.tree, CgroupTree) and self.begun.tree.events is not None:
-            self._house.loop.forget(self.begun.tree.events)
+        self._part(was_there=False)
 
     def _abandon(self) -> None:
         """After a fault: no process stays, and without its `ended` the job is LOST."""
-        self._cancel_timer()
+        self._deadlines.cancel()
         self.leader.unwatch()
-        self._unwatch_tree()
+        self.begun.tree.unwatch(self._house.loop)
         self.streams.close()
         if self._faults < MOST_FAULTS:
             self.begun.tree.kill()
@@ -213,16 +219,28 @@ class Job:
             if not (self.facts.exit and self.begun.tree.is_empty()):
                 self._house.loop.call_in(AGAIN_S, self._abandon, self)
                 return
+        self._part()
+
+    def _part(self, *, was_there: bool = True) -> None:
+        """Everything of it is closed. Nobody hears of a job that never was."""
+        self._deadlines.cancel()
         self.leader.close()
+        self.streams.close()
+        self.stdin.close()
         self.begun.record.close()
-        self._leave_tree()
-        self._house.tell(Ended(self.id))
-        self._house.forget(self)
+        self.begun.tree.unwatch(self._house.loop)
+        try:
+            self.begun.tree.close()
+        except OSError as error:  # a stranger went in: the next start sweeps
+            say(f"the cgroup of {self.id}: {error.strerror}")
+        if was_there:
+            self._house.tell(Ended(self.id))
+        self._house.forget(self.id)
 
 
 # What is done on entering a phase; it returns what is seen at once.
 ENTER: Final[Mapping[Phase, Callable[[Job], Seen | None]]] = {
-    Phase.UNDOING: Job._cancel_timer,  # noqa: SLF001 - the table is the class's
+    Phase.UNDOING: lambda job: job._deadlines.cancel(),  # noqa: SLF001 - the table is the class's
     Phase.RUNNING: lambda _: None,
     Phase.ENDING: Job._end,  # noqa: SLF001
     Phase.KILLING: Job._kill,  # noqa: SLF001

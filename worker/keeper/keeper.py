@@ -18,6 +18,7 @@ from worker.keeper.messages import (
     PROTOCOL,
     Done,
     Hello,
+    Input,
     Leave,
     List,
     Listed,
@@ -25,6 +26,7 @@ from worker.keeper.messages import (
     Message,
     Refusal,
     Refused,
+    Signal,
     Spawn,
     Stop,
     Tell,
@@ -33,7 +35,7 @@ from worker.keeper.pumps import Pumps
 from worker.keeper.refusal import NO_ROOM
 from worker.keeper.spawn import Spawner
 
-FILES_OF_A_JOB: Final = 7  # two pipes, pidfd, output, index, cgroup.events; a report at first
+FILES_OF_A_JOB: Final = 8  # three pipes, pidfd, output, index, cgroup.events; a report at first
 FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
 GRACE_S: Final = 10.0  # until a server has said what is configured
 BY_LENGTH: Final = 200
@@ -60,7 +62,7 @@ class Keeper:
         self.grace_s = GRACE_S  # of the jobs when all of us end
         self.children: set[int] = set()  # other than jobs: the server, checks
         self.epoch = _epoch()
-        self._is_leaving = False
+        self.is_leaving = False
         self._is_listening = False
         self._most_jobs = 0
 
@@ -72,8 +74,11 @@ class Keeper:
         """It is told nothing before it has asked for the list: events would overtake that."""
         self.user, self._is_listening = user, False
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: Message, raw: bytes) -> None:
         """Raises BadFrame for what only the keeper sends."""
+        if isinstance(message, Input):
+            self._input(message, raw)
+            return
         verb = VERBS.get(type(message))
         if not verb:
             raise BadFrame(f"{type(message).__name__} is not for the keeper")
@@ -83,8 +88,8 @@ class Keeper:
         if self.user and self._is_listening:
             self.user.send(message)
 
-    def forget(self, job: Job) -> None:
-        self.jobs.pop(job.id, None)
+    def forget(self, job_id: str) -> None:
+        self.jobs.pop(job_id, None)
         self._dismiss_if_over()
 
     def adopt(self, begun: Begun, facts: Facts | None = None, counts: Counts | None = None) -> Job:
@@ -99,7 +104,7 @@ class Keeper:
 
     def leave(self, grace_s: float | None) -> None:
         """End all jobs, within `grace_s` or each within its own, and then go."""
-        self._is_leaving = True
+        self.is_leaving = True
         for job in list(self.jobs.values()):
             guarded(partial(job.stop, Stopped(None, "shutdown"), grace_s), job)
         self._dismiss_if_over()
@@ -126,7 +131,7 @@ class Keeper:
                 guarded(job.look_at_tree, job)
 
     def _dismiss_if_over(self) -> None:
-        if self._is_leaving and not self.jobs and self.user:
+        if self.is_leaving and not self.jobs and self.user:
             self.user.dismiss()
 
     def _hello(self, message: Hello) -> None:
@@ -138,7 +143,8 @@ class Keeper:
     def _list(self, _: List) -> None:
         self._is_listening = True
         for job in self.jobs.values():
-            self.tell(Listed(job.id, job.streams.output.size, job.facts.started_us))
+            facts, size = job.facts, job.streams.output.size
+            self.tell(Listed(job.id, size, facts.started_us, facts.is_paused, facts.stuck))
         self.tell(ListEnd())
 
     def _spawn(self, request: Spawn) -> None:
@@ -158,7 +164,7 @@ class Keeper:
             self._refuse(request.ask, Refusal.FAULT, "the keeper could not start it: see its log")
 
     def _begin(self, request: Spawn) -> None:
-        if self._is_leaving:
+        if self.is_leaving:
             self._refuse(request.ask, Refusal.LEAVING, "the keeper is leaving")
         elif len(self.jobs) >= self._most_jobs:
             text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
@@ -175,6 +181,21 @@ class Keeper:
         guarded(partial(job.stop, stopped, message.grace_s), job)
         self.tell(Done(message.ask))
 
+    def _signal(self, message: Signal) -> None:
+        job = self.jobs.get(message.job)
+        if not job:
+            self._refuse(message.ask, Refusal.NOT_FOUND, f"{message.job} is over")
+            return
+        guarded(partial(job.signal, message.number, leader_only=message.leader_only), job)
+        self.tell(Done(message.ask))
+
+    def _input(self, message: Input, raw: bytes) -> None:
+        job = self.jobs.get(message.job)
+        if not job:
+            self._refuse(message.ask, Refusal.NOT_FOUND, f"{message.job} is over")
+            return
+        guarded(partial(job.stdin.take, message, raw), job)
+
     def _tell_beyond(self, message: Tell) -> None:
         job = self.jobs.get(message.job)
         if job:
@@ -189,6 +210,7 @@ VERBS: Final[Mapping[type[Message], Callable[..., None]]] = {
     List: Keeper._list,  # noqa: SLF001
     Spawn: Keeper._spawn,  # noqa: SLF001
     Stop: Keeper._stop,  # noqa: SLF001
+    Signal: Keeper._signal,  # noqa: SLF001
     Tell: Keeper._tell_beyond,  # noqa: SLF001
     Leave: lambda keeper, _: keeper.leave(None),
 }

@@ -53,7 +53,7 @@ class Leader:
         os.close(pipe)
         return Failure.unpacked(report) if report else None
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """Wherever it has gone: its pidfd finds it. An exited one is left alone."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self._pidfd, number)

@@ -18,7 +18,7 @@ PATIENCE_S: Final = 10.0
 class Patron(Protocol):
     """Who is at the other end, as far as the link must know."""
 
-    def on_message(self, message: Message) -> None: ...
+    def on_message(self, message: Message, raw: bytes) -> None: ...
 
     def on_lost(self) -> None:
         """The link is closed: end of file, nonsense, or no byte taken for PATIENCE_S."""
@@ -83,8 +83,8 @@ class Link:
             self.close()
             return
         try:
-            for message, _ in self._frames.feed(data):
-                self._patron.on_message(message)
+            for message, raw in self._frames.feed(data):
+                self._patron.on_message(message, raw)
         except BadFrame as error:
             say(f"link closed: {error}")
             self.close()

@@ -15,6 +15,8 @@ class Refusal(StrEnum):
     EXISTS = "exists"
     NOT_FOUND = "not found"
     LEAVING = "leaving"
+    NOT_NOW = "not now"
+    OUT_OF_RANGE = "out of range"
     FAULT = "fault"
 
 
@@ -86,6 +88,30 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """`number` to each process of the tree, or to the leader alone. SIGSTOP to all pauses."""
+
+    ask: int
+    job: str
+    number: int
+    leader_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The frame's raw bytes are for the job's stdin, at `offset` of all that was ever sent.
+
+    Answered by Accepted once its pipe has taken them, or another Input takes their place; what is
+    below the total already is skipped. `end`: nothing follows.
+    """
+
+    ask: int
+    job: str
+    offset: int
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Asks for one Grown when the output is longer than `beyond` bytes."""
 
@@ -105,6 +131,8 @@ class Listed:
     job: str
     size: int
     started_us: int | None
+    is_paused: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +146,14 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """Bytes of input in total; a Done for an Input."""
+
+    ask: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     ask: int
     refusal: str
@@ -128,6 +164,15 @@ class Refused:
 class Running:
     job: str
     started_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Of a job that runs: it is paused or not any more, or can't be ended, for that reason."""
+
+    job: str
+    is_paused: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +194,24 @@ Message = (
     | List
     | Spawn
     | Stop
+    | Signal
+    | Input
     | Tell
     | Leave
     | Listed
     | ListEnd
     | Done
+    | Accepted
     | Refused
     | Running
+    | Changed
     | Grown
     | Ended
 )
 CLASSES: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Ready, List, Spawn, Stop, Tell, Leave),
-        *(Listed, ListEnd, Done, Refused, Running, Grown, Ended),
+        *(Hello, Ready, List, Spawn, Stop, Signal, Input, Tell, Leave),
+        *(Listed, ListEnd, Done, Accepted, Refused, Running, Changed, Grown, Ended),
     )
 }

@@ -42,6 +42,13 @@ def pipe() -> tuple[int, int]:
     return reading, writing
 
 
+def stdin_pipe() -> tuple[int, int]:
+    """Both ends; ours, the writing one, never blocks."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writing, False)
+    return reading, writing
+
+
 class Output:
     """The bytes of all streams, in the order in which they were taken out of the pipes."""
 

@@ -19,8 +19,8 @@ class Program:
         if self._link:
             self._link.send(message)
 
-    def on_message(self, message: Message) -> None:
-        self._keeper.receive(message)
+    def on_message(self, message: Message, raw: bytes) -> None:
+        self._keeper.receive(message, raw)
 
     def on_lost(self) -> None:
         self._link = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -93,6 +94,12 @@ def _fill(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
+def lost_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
+    """Of a job that something is left of when the keeper goes."""
+    lost = replace(facts, exit=None, stopped=Stopped(None, "lost", facts.stuck))
+    return end_record(lost, counts, now_us)
+
+
 def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
     """What is true of a job that is over; `facts.exit` was seen before TREE_EMPTY was."""
     seen = facts.exit or Exit(None, None, now_us)
@@ -104,7 +111,7 @@ def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
         signal=seen.signal,
         cause=stopped.cause,
         stopped_by=stopped.by,
-        reason="",
+        reason=stopped.reason,
         started_us=started_us,
         leader_exited_us=exited_us,
         ended_us=max(now_us, exited_us),

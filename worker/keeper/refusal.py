@@ -35,18 +35,30 @@ def refusal_of(request: Spawn, program: Program, failure: Failure) -> tuple[Refu
     if failure.error in NO_ROOM:
         return Refusal.NO_ROOM, f"{request.command}: {os.strerror(failure.error)}"
     reason = REASONS.get(failure.error) or os.strerror(failure.error).lower()
-    if failure.stage is Stage.SETUP:
-        return Refusal.FAULT, f"{request.command}: preparing failed: {reason}"
-    if failure.stage is Stage.DIRECTORY:
-        return Refusal.CANNOT_EXECUTE, f"working directory {request.directory}: {reason}"
+    match failure.stage:
+        case Stage.SETUP:
+            return Refusal.FAULT, f"{request.command}: preparing failed: {reason}"
+        case Stage.LIMITS:
+            text = "limits: openFiles, core or nice is above what the service may give"
+            return Refusal.CANNOT_EXECUTE, f"{text}: {reason}"
+        case Stage.USER:
+            text = f"user {request.user}: the service can't become it"
+            return Refusal.CANNOT_EXECUTE, f"{text}: {reason}"
+        case Stage.DIRECTORY:
+            return Refusal.CANNOT_EXECUTE, f"working directory {request.directory}: {reason}"
+        case _:
+            return Refusal.CANNOT_EXECUTE, _of_command(request, program, failure, reason)
+
+
+def _of_command(request: Spawn, program: Program, failure: Failure, reason: str) -> str:
     if (
         failure.error == errno.ENOENT
         and failure.stage is Stage.EXECUTE
         and "/" not in request.command
     ):
-        return Refusal.CANNOT_EXECUTE, f"{request.command}: not found in PATH ({request.path})"
+        return f"{request.command}: not found in PATH ({request.path})"
     path = Path(request.directory, os.fsdecode(program.candidates[failure.tried]))
     if failure.stage is Stage.INTERPRETER:
         interpreter = f"{failure.interpreter} " if failure.interpreter else ""
-        return Refusal.CANNOT_EXECUTE, f"{path}: its interpreter {interpreter}is missing"
-    return Refusal.CANNOT_EXECUTE, f"{path}: {reason}"
+        return f"{path}: its interpreter {interpreter}is missing"
+    return f"{path}: {reason}"

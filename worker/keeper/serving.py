@@ -42,7 +42,7 @@ class Server:
         self.link = Link(service.keeper.loop, ours, self)
         service.keeper.loop.watch(self._pidfd, self._on_exit, self)
 
-    def on_message(self, message: Message) -> None:
+    def on_message(self, message: Message, raw: bytes) -> None:
         match message:
             case Leave():  # it has drained; what ends all jobs is SIGTERM, not a server
                 self._service.on_left(self)
@@ -50,7 +50,7 @@ class Server:
                 self.is_ready = True
                 self._service.keeper.grace_s = message.grace_s
             case _:
-                self._service.keeper.receive(message)
+                self._service.keeper.receive(message, raw)
 
     def on_lost(self) -> None:
         """It may be alive and deaf: without its socket it is of no use."""

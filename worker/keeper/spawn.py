@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 from dataclasses import dataclass
 from typing import Final
 
 from worker.keeper.cgroup import Cgroup
-from worker.keeper.child import Failure, Program, Stage, Surroundings, become
+from worker.keeper.child import Failure, Identity, Program, Stage, Surroundings, become
 from worker.keeper.messages import Spawn
 
 SYS_CLONE3: Final = 435  # the same number on every architecture
@@ -25,6 +26,8 @@ CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 MOST_CANDIDATES: Final = 1000  # of a PATH: the child tries each
 _ALL_SIGNALS: Final = signal.valid_signals()
+
+Streams = tuple[int, int, int]  # 0 to 2 of the child
 
 
 class _CloneArguments(ctypes.Structure):
@@ -55,9 +58,9 @@ class Spawner:
     def __init__(self, around: Surroundings, *, has_clone3: bool) -> None:
         self.around = around
         self.has_clone3 = has_clone3
-        self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def start(self, program: Program, stdout: int, stderr: int, cgroup: Cgroup | None) -> Child:
+    def start(self, program: Program, streams: Streams, cgroup: Cgroup | None) -> Child:
         """Raises OSError where the kernel has no room for another process."""
         report, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # One that came before the child has its own dispositions would run our handlers in it.
@@ -65,7 +68,6 @@ class Spawner:
         try:
             pid, pidfd = _clone(cgroup) if self.has_clone3 else _fork()
             if pid == 0:
-                streams = (self._null, stdout, stderr)
                 entering = None
                 if cgroup and not self.has_clone3:
                     entering = os.fsencode(cgroup.path / "cgroup.procs")
@@ -82,7 +84,7 @@ class Spawner:
         """Whether a child comes as far as execve. Waits for it: nothing else runs yet."""
         nothing = Program([b"/nonexistent"], [b"probe"], {}, b"/")
         try:
-            child = self.start(nothing, self._null, self._null, cgroup)
+            child = self.start(nothing, (self.null, self.null, self.null), cgroup)
         except OSError:
             return False
         assert child.report is not None  # noqa: S101 - for mypy: it was just made
@@ -139,7 +141,21 @@ def program_of(request: Spawn) -> Program:
         arguments=[command, *map(_bytes, request.arguments)],
         environment={_bytes(name): _bytes(value) for name, value in request.environment.items()},
         directory=_bytes(request.directory),
+        limits=_rlimits(request),
+        nice=request.nice,
+        identity=_identity(request),
     )
+
+
+def _rlimits(request: Spawn) -> dict[int, int]:
+    asked = {resource.RLIMIT_NOFILE: request.open_files, resource.RLIMIT_CORE: request.core}
+    return {number: most for number, most in asked.items() if most is not None}
+
+
+def _identity(request: Spawn) -> Identity | None:
+    if request.uid is None or request.gid is None:
+        return None
+    return Identity(request.uid, request.gid, request.groups)
 
 
 def _bytes(text: str) -> bytes:

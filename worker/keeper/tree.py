@@ -9,9 +9,13 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from worker.keeper.cgroup import Cgroup
+from worker.keeper.loop import URGENT, Callback, Loop, Owner
+
+ROUNDS: Final = 10
+NAMED: Final = 5
 
 
 class Tree(Protocol):
@@ -49,6 +53,14 @@ class CgroupTree:
         if self.events is not None:
             self.cgroup.kill()
 
+    def watch(self, loop: Loop, on_change: Callback, owner: Owner) -> None:
+        if self.events is not None:
+            loop.watch(self.events, on_change, owner, URGENT)
+
+    def unwatch(self, loop: Loop) -> None:
+        if self.events is not None:
+            loop.forget(self.events)
+
     def close(self) -> None:
         """The tree is empty: its folder can go. Closing twice is no error; raises OSError."""
         events, self.events = self.events, None
@@ -79,18 +91,35 @@ class SessionTree:
     def kill(self) -> None:
         send(self, signal.SIGKILL, self.pids())
 
+    def watch(self, loop: Loop, on_change: Callback, owner: Owner) -> None:
+        """The keeper hears of each end of its children, and looks at all trees."""
+
+    def unwatch(self, loop: Loop) -> None:
+        """Nothing is watched."""
+
     def close(self) -> None:
         """Nothing is held."""
 
 
-def terminate(tree: Tree) -> None:
-    """SIGTERM once to each process, then SIGCONT to those that are stopped (signal(7))."""
+def terminate(tree: Tree, number: int) -> None:
+    """`number` once to each process, then SIGCONT to those that are stopped (signal(7))."""
     asked = tree.pids()
-    send(tree, signal.SIGTERM, asked)
+    send(tree, number, asked)
     send(tree, signal.SIGCONT, [pid for pid in asked if _is_stopped(pid)])
 
 
-def send(tree: Tree, number: signal.Signals, pids: list[int]) -> None:
+def send_to_all(tree: Tree, number: int) -> None:
+    """Once to each process; of what is born meanwhile SIGSTOP leaves nothing running."""
+    reached: set[int] = set()
+    for _ in range(ROUNDS if number == signal.SIGSTOP else 1):
+        new = [pid for pid in tree.pids() if pid not in reached]
+        if not new:
+            return
+        send(tree, number, new)
+        reached.update(new)
+
+
+def send(tree: Tree, number: int, pids: list[int]) -> None:
     for pid in pids:
         try:
             pidfd = os.pidfd_open(pid)
@@ -103,6 +132,13 @@ def send(tree: Tree, number: signal.Signals, pids: list[int]) -> None:
             pass  # gone; or it has more rights than we, and stays in the tree that isn't empty
         finally:
             os.close(pidfd)
+
+
+def survivors(pids: list[int]) -> str:
+    """Of SIGKILL, each with its state: a D is in the kernel, where nothing ends it."""
+    seen = {pid: fields[0] for pid in pids if (fields := _stat(pid)) and fields[0] not in "ZX"}
+    some = ", ".join(f"pid {pid} ({state})" for pid, state in list(seen.items())[:NAMED])
+    return f"SIGKILL was sent, and still there: {some}" if some else ""
 
 
 def _is_stopped(pid: int) -> bool:
