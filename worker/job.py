@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -22,6 +22,12 @@ class Jobs(Protocol):
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus: ...
 
     async def stop(self, job_id: UUID, *, grace_period: float | None = None) -> None: ...
+
+    async def signal(self, job_id: UUID, name: str, *, leader_only: bool = False) -> None: ...
+
+    async def send_input(
+        self, job_id: UUID, chunks: AsyncIterable[bytes], *, end: bool = True
+    ) -> int: ...
 
     async def remove(self, job_id: UUID) -> None: ...
 
@@ -58,9 +64,38 @@ class Job:
         """
         await self.jobs.stop(self.id, grace_period=grace_period)
 
+    async def signal(self, name: str, *, leader_only: bool = False) -> None:
+        """Send "SIGHUP" (or "HUP", "1", "RTMIN+2") once to each process, or to the leader alone.
+
+        Raises NotNow for a job that has ended, InvalidRequest for what is no signal.
+        """
+        await self.jobs.signal(self.id, name, leader_only=leader_only)
+
+    async def pause(self) -> None:
+        """SIGSTOP to all; `status.paused` says so. A stop ends a paused job, too."""
+        await self.signal("SIGSTOP")
+
+    async def resume(self) -> None:
+        """SIGCONT to all."""
+        await self.signal("SIGCONT")
+
+    async def send_input(self, data: bytes | AsyncIterable[bytes], *, end: bool = True) -> int:
+        """Write to the stdin of a job that was started with `input`, behind what was sent before.
+
+        Returns when all is in its pipe: the number of bytes it was ever sent. A slow reader is
+        waited for; over a connection that breaks nothing is lost or doubled. One sender at a time.
+        `end`: nothing follows, the job reads end of file. Raises NotNow where stdin is closed.
+        """
+        chunks = _once(data) if isinstance(data, bytes) else data
+        return await self.jobs.send_input(self.id, chunks, end=end)
+
     async def remove(self) -> None:
         """Forget a job that has ended, with its output. Raises NotNow while it runs.
 
         Its id isn't free again: to start something else under it is JobExists.
         """
         await self.jobs.remove(self.id)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

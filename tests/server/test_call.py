@@ -118,7 +118,6 @@ async def test_the_largest_start_is_taken(serving: Serving) -> None:
     [
         pytest.param("Nonsense", {}, (12, "no method"), id="an unknown method"),
         pytest.param("", {}, (12, "no method"), id="no method"),
-        pytest.param("Signal", {}, (12, "Signal isn't built yet"), id="an RPC that isn't built"),
         pytest.param("QueryStatus", {"grpc_timeout": "1x"}, (3, "grpc-timeout"), id="bad timeout"),
         pytest.param(
             "QueryStatus", {"grpc_timeout": "9" * 500 + "S"}, (3, "grpc-timeout"), id="long timeout"
@@ -176,9 +175,9 @@ async def test_what_is_no_grpc_is_answered_by_http(
             wire.StartRequest(command_name="a", job_id=b"12345"), 3, "jobID is 5", id="a short id"
         ),
         pytest.param(
-            wire.StartRequest(command_name="a", stop_signal="SIGINT"),
+            wire.StartRequest(command_name="a", output_mode=wire.OutputMode.TERMINAL),
             12,
-            "stopSignal isn't built",
+            "TERMINAL isn't built",
             id="a field that isn't built is named",
         ),
         pytest.param(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
@@ -17,6 +17,7 @@ from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.config import ClientConfig
 from worker.client.resume import answered, broken_off, continued
+from worker.client.sending import Sending
 from worker.client.watch import watched
 from worker.errors import (
     InternalError,
@@ -29,7 +30,7 @@ from worker.errors import (
 )
 from worker.job import Job
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
-from worker.rpc.asking import list_request, start_request
+from worker.rpc.asking import list_request, signal_request, start_request
 from worker.rpc.convert import chunk_of, is_end, status_of
 from worker.rpc.statuses import translated
 from worker.spec import JobSpec, checked_grace_period
@@ -161,6 +162,17 @@ class Client:
         if grace_period is not None:
             asked.grace_period = timedelta(seconds=checked_grace_period(grace_period))
         await answered(self._channel, lambda: self._stub.stop(asked), self._short)
+
+    async def signal(self, job_id: UUID, name: str, *, leader_only: bool = False) -> None:
+        """See Job.signal. Asked once: a second attempt could send it a second time."""
+        asked = signal_request(job_id, name, leader_only=leader_only)
+        await answered(self._channel, lambda: self._stub.signal(asked), 0)
+
+    async def send_input(
+        self, job_id: UUID, chunks: AsyncIterable[bytes], *, end: bool = True
+    ) -> int:
+        """See Job.send_input."""
+        return await Sending(self._channel, job_id).send(chunks, self._patience, end=end)
 
     async def remove(self, job_id: UUID) -> None:
         """See Job.remove. Asked once: a second attempt would find that it is removed already."""

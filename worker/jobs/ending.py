@@ -65,6 +65,7 @@ def ended_status(status: JobStatus, record: EndRecord) -> JobStatus:
         signal=None if record.signal is None else signal_name(record.signal),
         cause=cause,
         reason=record.reason,
+        paused=False,
         stopped_by=record.stopped_by,
         output=OutputSize(record.stdout, record.stderr, record.merged, record.dropped),
         usage=usage_of(record.user_us, record.system_us, record.peak_memory),
@@ -87,6 +88,7 @@ async def lost_status(status: JobStatus, folder: Path, reason: str) -> JobStatus
         outcome=Outcome.LOST,
         cause=Cause.LOST,
         reason=reason,
+        paused=False,
         output=output,
     )
 

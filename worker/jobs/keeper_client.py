@@ -24,17 +24,23 @@ from worker.errors import (
     JobError,
     JobExists,
     JobNotFound,
+    KeeperLost,
     NoRoom,
+    NotNow,
+    OutOfRange,
     SetupError,
     Unavailable,
 )
 from worker.keeper.frames import BadFrame, Frames, encode
 from worker.keeper.messages import (
     PROTOCOL,
+    Accepted,
+    Changed,
     Done,
     Ended,
     Grown,
     Hello,
+    Input,
     Leave,
     List,
     Listed,
@@ -44,13 +50,14 @@ from worker.keeper.messages import (
     Refusal,
     Refused,
     Running,
+    Signal,
     Spawn,
     Stop,
     Tell,
 )
 
-Event = Running | Grown | Ended | Leave
-Answer = Done | Refused | None  # None: it is gone, and nobody knows whether it was done
+Event = Running | Changed | Grown | Ended | Leave
+Answer = Done | Accepted | Refused | None  # None: it is gone, and nobody knows whether it was done
 
 _ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
     {
@@ -59,6 +66,8 @@ _ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
         Refusal.EXISTS: JobExists,
         Refusal.NOT_FOUND: JobNotFound,
         Refusal.LEAVING: Unavailable,
+        Refusal.NOT_NOW: NotNow,
+        Refusal.OUT_OF_RANGE: OutOfRange,
         Refusal.FAULT: InternalError,
     }
 )
@@ -70,6 +79,10 @@ log = logging.getLogger(__name__)
 
 def error_of(refused: Refused) -> JobError:
     return _ERRORS.get(refused.refusal, InternalError)(refused.text)
+
+
+def keeper_lost() -> KeeperLost:
+    return KeeperLost("the keeper ended: open the state directory again to see what became of it")
 
 
 class KeeperClient:
@@ -125,16 +138,16 @@ class KeeperClient:
         """Pass on what it tells, until it is gone."""
         while (message := await self._next()) is not None:
             match message:
-                case Done() | Refused() if message.ask in self._asked:
+                case Done() | Accepted() | Refused() if message.ask in self._asked:
                     _answer(self._asked.pop(message.ask), message)
-                case Running() | Grown() | Ended() | Leave():
+                case Running() | Changed() | Grown() | Ended() | Leave():
                     heed(message)
                 case _:
                     log.error("the keeper sent what no keeper sends: %s", message)
                     break
         self.lose()
 
-    def ask(self, request: Spawn | Stop) -> Future[Answer]:
+    def ask(self, request: Spawn | Stop | Signal | Input, raw: bytes = b"") -> Future[Answer]:
         """Send `request` now, under a number of its own."""
         answer: Future[Answer] = asyncio.get_running_loop().create_future()
         if self.is_gone:
@@ -142,8 +155,19 @@ class KeeperClient:
             return answer
         number = next(self._numbers)
         self._asked[number] = answer
-        self._send(replace(request, ask=number))
+        self._send(replace(request, ask=number), raw)
         return answer
+
+    async def answered(self, request: Stop | Signal | Input, raw: bytes = b"") -> Done | Accepted:
+        """Raises what it refuses it for; JobNotFound for a job that is over, KeeperLost."""
+        answer = await self.ask(request, raw)
+        match answer:
+            case Refused():
+                raise error_of(answer)
+            case None:
+                raise keeper_lost()
+            case _:
+                return answer
 
     def tell_beyond(self, job: str, size: int) -> None:
         """Ask for one Grown when the output of `job` is longer than `size`."""
@@ -164,9 +188,9 @@ class KeeperClient:
         self._asked.clear()
         self._writer.transport.abort()  # close() would wait for a keeper that doesn't read
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, raw: bytes = b"") -> None:
         if not self.is_gone:
-            self._writer.write(encode(message))
+            self._writer.write(encode(message, raw))
 
     async def _next(self) -> Message | None:
         """None at the end, however it came."""

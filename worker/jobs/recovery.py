@@ -29,6 +29,7 @@ def reconcile(roster: Roster, store: Store, listed: list[Listed]) -> list[Tracke
             rest.append(job)
             continue
         with costing_only(job):
+            roster.change(job, is_paused=found.is_paused, reason=found.reason)
             if found.started_us is None:
                 roster.spawn(job)  # it is starting: asked once more, the keeper answers us too
             elif job.status.state is JobState.RUNNING:

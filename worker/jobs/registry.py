@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,12 @@ from uuid import UUID, uuid4
 
 from worker.errors import InvalidRequest, Unavailable
 from worker.job import Job
+from worker.jobs import control
 from worker.jobs.environment import User
 from worker.jobs.follow import followed
+from worker.jobs.keeper_client import keeper_lost
 from worker.jobs.request import spawn_of
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
-from worker.jobs.roster import keeper_lost
 from worker.jobs.session import Session
 from worker.jobs.tracked import TrackedJob
 from worker.jobs.watch import page_of, watched
@@ -133,6 +134,27 @@ class Registry:
         job = roster.find(job_id)
         if not job.status.is_final:
             await roster.stop(job, grace_period, by)
+
+    async def signal(self, job_id: UUID, name: str, *, leader_only: bool = False) -> None:
+        """As Job.signal."""
+        session = self._session()
+        job = session.roster.find(job_id)
+        await control.signal(session.keeper, job, name, leader_only=leader_only)
+
+    async def send_input(
+        self, job_id: UUID, chunks: AsyncIterable[bytes], *, end: bool = True
+    ) -> int:
+        """As Job.send_input."""
+        session = self._session()
+        return await control.send_input(
+            session.keeper, session.roster.find(job_id), chunks, end=end
+        )
+
+    async def take_input(self, job_id: UUID, offset: int, data: bytes, *, end: bool = False) -> int:
+        """One piece for a job's stdin; see `control.take_input`."""
+        session = self._session()
+        job = session.roster.find(job_id)
+        return await control.take_input(session.keeper, job, offset, data, end=end)
 
     async def page(self, which: JobFilter, *, limit: int = ON_A_PAGE, token: str = "") -> Page:
         """Newest first; see Page. Raises InvalidRequest for a limit or token that can't be."""

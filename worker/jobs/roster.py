@@ -10,26 +10,36 @@ import asyncio
 import logging
 from asyncio import Future, Task, TaskGroup
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
 from uuid import UUID
 
-from worker.errors import InternalError, JobError, KeeperLost, NoRoom, Unavailable
+from worker.errors import InternalError, JobError, JobNotFound, NoRoom, Unavailable
 from worker.jobs import fault
 from worker.jobs.barrier import costing_only
 from worker.jobs.clock import utc
 from worker.jobs.durable import kept_durable
 from worker.jobs.ending import final_status
 from worker.jobs.folder import size_of
-from worker.jobs.keeper_client import Answer, KeeperClient, error_of
+from worker.jobs.keeper_client import Answer, KeeperClient, error_of, keeper_lost
 from worker.jobs.row import Row
 from worker.jobs.store import Store
 from worker.jobs.tracked import TrackedJob
 from worker.jobs.watchers import Watchers
-from worker.keeper.messages import Done, Ended, Grown, Refusal, Refused, Running, Spawn, Stop
+from worker.keeper.messages import (
+    Changed,
+    Done,
+    Ended,
+    Grown,
+    Refusal,
+    Refused,
+    Running,
+    Spawn,
+    Stop,
+)
 from worker.state import JobState, JobStatus
 
 Step = Callable[[TrackedJob], Coroutine[None, None, None]]
@@ -86,23 +96,15 @@ class Roster:
         self._go_on(job, partial(self._spawned, answer=answer))
 
     async def stop(self, job: TrackedJob, grace_s: float | None, by: str) -> None:
-        answer = await self._keeper.ask(Stop(0, job.row.request.job, by, grace_s))
-        match answer:
-            case Done() | Refused(refusal=Refusal.NOT_FOUND):  # over meanwhile: that is no error
-                return
-            case Refused():
-                raise error_of(answer)
-            case None:
-                raise keeper_lost()
-            case _:
-                assert_never(answer)
+        with suppress(JobNotFound):  # over meanwhile: that is no error
+            await self._keeper.answered(Stop(0, job.row.request.job, by, grace_s))
 
     def kill_all(self) -> None:
         """Without waiting for an answer."""
         for job in self._tracked.values():
             self._keeper.ask(Stop(0, job.row.request.job, "", 0.0))
 
-    def heed(self, event: Running | Grown | Ended) -> None:
+    def heed(self, event: Running | Changed | Grown | Ended) -> None:
         """What the keeper tells of one job."""
         job = self._tracked.get(UUID(event.job))
         if job is None:
@@ -110,10 +112,12 @@ class Roster:
         with costing_only(job):
             self._tell(job, event)
 
-    def _tell(self, job: TrackedJob, event: Running | Grown | Ended) -> None:
+    def _tell(self, job: TrackedJob, event: Running | Changed | Grown | Ended) -> None:
         match event:
             case Running():
                 self.run(job, event.started_us)
+            case Changed():
+                self.change(job, is_paused=event.is_paused, reason=event.reason)
             case Grown():
                 job.tell_size(event.size)
             case Ended():
@@ -129,6 +133,13 @@ class Roster:
             self._record(status)
             job.tell_started(status)
             self.keep_durable(job)
+
+    def change(self, job: TrackedJob, *, is_paused: bool, reason: str) -> None:
+        """Of one that runs: paused or not any more, or why it can't be ended."""
+        status = replace(job.status, paused=is_paused, reason=reason)
+        if status != job.status and not job.is_complete:
+            job.status = self._store.revised(status)
+            self._record(job.status)
 
     def keep_durable(self, job: TrackedJob) -> None:
         """As long as it runs."""
@@ -199,7 +210,7 @@ class Roster:
                 await self.finish(job)
             case Refused() as refused:
                 self._forget(job, error_of(refused))
-            case None:  # it may run or not: the next start knows
+            case _:  # it may run or not: the next start knows
                 job.tell_failure(keeper_lost())
 
     def _forget(self, job: TrackedJob, why: JobError) -> None:
@@ -223,7 +234,3 @@ class Roster:
         job = row.request.job
         tell: Callable[[int], None] = partial(self._keeper.tell_beyond, job)
         return TrackedJob(row, self.folder / job, tell, size=size)
-
-
-def keeper_lost() -> KeeperLost:
-    return KeeperLost("the keeper ended: open the state directory again to see what became of it")

@@ -25,7 +25,7 @@ from worker.jobs.schema import opened, transaction, translated
 from worker.jobs.service_time import ServiceTime
 from worker.jobs.tombstones import Tombstones
 from worker.keeper.messages import Spawn
-from worker.state import NEXT, JobStatus
+from worker.state import NEXT, JobState, JobStatus
 
 _ADD: Final = """
 INSERT INTO jobs (id, epoch, digest, request, state, started_us, leader_exited_us, ended_us,
@@ -114,7 +114,7 @@ class Store:
         """
         values = columns_of(status) | {
             "id": str(status.id),
-            "before": json.dumps([state for state in NEXT if status.state in NEXT[state]]),
+            "before": json.dumps(_before(status.state)),
             "final_s": self.time.now() if status.is_final else None,
             "size": size,
         }
@@ -210,3 +210,8 @@ class Store:
     def _total(self, question: str, *values: str) -> Total:
         with translated():
             return Total(*self._database.execute(question, values).fetchone())
+
+
+def _before(state: JobState) -> list[JobState]:
+    """Which it may have been in: while it runs, more than its state may change."""
+    return [each for each in NEXT if state in NEXT[each] or each is state is JobState.RUNNING]

@@ -64,6 +64,11 @@ def list_request(which: JobFilter, limit: int, token: str) -> wire.ListRequest:
     )
 
 
+def signal_request(job_id: UUID, name: str, *, leader_only: bool) -> wire.SignalRequest:
+    _check_text("signal", name)
+    return wire.SignalRequest(job_id=job_id.bytes, signal=name, leader_only=leader_only)
+
+
 def _check_text(name: str, *texts: str) -> None:
     for text in texts:
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import betterproto
 from grpclib.const import Status
@@ -22,7 +22,7 @@ from worker.rpc.statuses import code_of
 from worker.server.head import ANSWER, Head, Headers, NotGrpc, trailers
 from worker.server.identity import Identity
 from worker.server.limits import ANSWER_S, REQUEST_SIZE, REQUEST_SIZES
-from worker.server.message import received, send
+from worker.server.message import all_received, received, send
 from worker.server.policy import ROLES, check_allowed
 from worker.server.service import Service
 
@@ -111,9 +111,14 @@ class Call:
             raise NotBuilt(f"{rpc} isn't built yet")
         self._is_short = not method.is_long
         size = REQUEST_SIZES.get(rpc, REQUEST_SIZE)
-        request = await received(self._stream, method.request, size)
-        async with aclosing(method.answers(request, self._caller)) as answers:
-            async for answer in answers:
+        async with AsyncExitStack() as opened:
+            if method.is_stream:
+                messages = all_received(self._stream, method.request, size)
+                request: Any = await opened.enter_async_context(aclosing(messages))
+            else:
+                request = await received(self._stream, method.request, size)
+            answering = aclosing(method.answers(request, self._caller))
+            async for answer in await opened.enter_async_context(answering):
                 await self._send(answer)
 
     async def _send(self, answer: betterproto.Message) -> None:

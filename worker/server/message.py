@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 
 import betterproto
@@ -18,10 +19,26 @@ PREFIX: Final = struct.Struct(">BI")  # compressed or not, length
 
 
 async def received(stream: Stream, kind: type[M], limit: int) -> M:
-    """Raises InvalidRequest, NotBuilt or NoRoom. Its length is judged before it is buffered."""
+    """The one message of a request. Raises as `next_message`."""
+    message = await next_message(stream, kind, limit)
+    if message is None:
+        raise InvalidRequest("the request has no message")
+    if await _read(stream, 1):
+        raise InvalidRequest("the request has more than one message")
+    return message
+
+
+async def all_received(stream: Stream, kind: type[M], limit: int) -> AsyncGenerator[M, None]:
+    """One is read when the former has been dealt with: so a sender waits. Raises likewise."""
+    while (message := await next_message(stream, kind, limit)) is not None:
+        yield message
+
+
+async def next_message(stream: Stream, kind: type[M], limit: int) -> M | None:
+    """None at the end. Raises InvalidRequest, NotBuilt or NoRoom; its length is judged first."""
     prefix = await _read(stream, PREFIX.size)
     if not prefix:
-        raise InvalidRequest("the request has no message")
+        return None
     compressed, size = PREFIX.unpack(prefix)
     if compressed:
         raise NotBuilt("compressed messages aren't taken: send them as they are")
@@ -30,8 +47,6 @@ async def received(stream: Stream, kind: type[M], limit: int) -> M:
     data = await _read(stream, size)
     if len(data) < size:
         raise InvalidRequest("the message is cut short")
-    if await _read(stream, 1):
-        raise InvalidRequest("the request has more than one message")
     try:
         return decoded(kind, data)
     except Malformed as error:

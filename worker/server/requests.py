@@ -30,9 +30,6 @@ JOB_ID_SIZE: Final = 16
 _NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
     wire.StartRequest: {
         "user": "user",
-        "input": "input",
-        "limits": "limits",
-        "stop_signal": "stopSignal",
     },
     wire.GetOutputRequest: {"tail_bytes": "tailBytes", "tail_lines": "tailLines"},
 }

@@ -14,6 +14,7 @@ from typing import Any
 import betterproto
 
 from gen import workerservice as wire
+from worker.errors import InvalidRequest
 from worker.jobs.registry import Registry
 from worker.listing import ON_A_PAGE
 from worker.rpc.convert import end_response, output_response, status_response
@@ -32,11 +33,15 @@ from worker.server.requests import (
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`is_long`: it may go on for days, so a server that leaves ends it at once."""
+    """`is_long`: it may go on for days, so a server that leaves ends it at once.
+
+    `is_stream`: it is given an iterator of its requests, in place of the one.
+    """
 
     request: type[betterproto.Message]
     answers: Callable[[Any, Identity], AsyncGenerator[betterproto.Message, None]]
     is_long: bool = False
+    is_stream: bool = False
 
 
 class Service:
@@ -50,6 +55,10 @@ class Service:
             "GetOutput": Method(wire.GetOutputRequest, self.get_output, is_long=True),
             "Wait": Method(wire.WaitRequest, self.wait, is_long=True),
             "Remove": Method(wire.RemoveRequest, self.remove),
+            "Signal": Method(wire.SignalRequest, self.signal),
+            "SendInput": Method(
+                wire.SendInputRequest, self.send_input, is_long=True, is_stream=True
+            ),
             "List": Method(wire.ListRequest, self.list),
             "Watch": Method(wire.WatchRequest, self.watch, is_long=True),
         }
@@ -86,6 +95,32 @@ class Service:
     ) -> AsyncGenerator[wire.RemoveResponse, None]:
         await self._registry.remove(job_id_of(request.job_id), by=caller.name)
         yield wire.RemoveResponse()
+
+    async def signal(
+        self, request: wire.SignalRequest, _caller: Identity
+    ) -> AsyncGenerator[wire.SignalResponse, None]:
+        await self._registry.signal(
+            job_id_of(request.job_id), request.signal, leader_only=request.leader_only
+        )
+        yield wire.SignalResponse()
+
+    async def send_input(
+        self, requests: AsyncGenerator[wire.SendInputRequest, None], _caller: Identity
+    ) -> AsyncGenerator[wire.SendInputResponse, None]:
+        """The total first, so that the client knows where to go on; then after each piece."""
+        job_id = None
+        async for request in requests:
+            if job_id is None:
+                job_id = job_id_of(request.job_id)
+                accepted = await self._registry.take_input(job_id, 0, b"")
+                yield wire.SendInputResponse(accepted)
+            if request.data or request.end:
+                accepted = await self._registry.take_input(
+                    job_id, request.offset, request.data, end=request.end
+                )
+                yield wire.SendInputResponse(accepted)
+        if job_id is None:
+            raise InvalidRequest("the request has no message")
 
     async def list(
         self, request: wire.ListRequest, _caller: Identity
