@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 from worker.errors import InvalidRequest
 from worker.open_enum import OpenEnum
@@ -53,6 +53,13 @@ class Limits:
             if value is not None:
                 _check(WIRE_NAME[field.name], value, whole=field.name not in ("time", "cpus"))
 
+    def or_else(self, others: Limits) -> Limits:
+        """Where there is no limit, that of `others`."""
+        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name, value in values.items():
+            values[name] = getattr(others, name) if value is None else value
+        return Limits(**values)
+
     @property
     def enforced(self) -> tuple[EnforcedLimit, ...]:
         """Those that are set, in the order of the fields."""
@@ -63,6 +70,7 @@ class Limits:
         )
 
 
+NO_LIMITS: Final = Limits()
 WIRE_NAME: Final[Mapping[str, str]] = {
     field.name: {"open_files": "openFiles"}.get(field.name, field.name) for field in fields(Limits)
 }

@@ -18,7 +18,13 @@ from worker.errors import BadConfig
 
 _ADDRESS: Final = re.compile(r"(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+)):([0-9]{1,5})")
 _MAX_PORT: Final = 65535
-_IN_WORDS: Final[Mapping[type, str]] = {str: "a text", int: "a whole number", float: "a number"}
+_IN_WORDS: Final[Mapping[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list of texts",
+    dict: "names with their values",
+}
 
 N = TypeVar("N", int, float)
 
@@ -78,6 +84,12 @@ class Settings:
             return Address.parsed(self.values[key])
         except BadConfig as error:
             raise BadConfig(f"{self.path}: {key}: {error}") from None
+
+    def texts(self, key: str) -> list[str]:
+        values = self.values.get(key, [])
+        for value in values:
+            _check_type(self.path, key, value, str)
+        return list(values)
 
     def number(self, key: str, default: N, *, least: int = 0) -> N:
         value: N = self.values.get(key, default)

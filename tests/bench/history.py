@@ -10,6 +10,7 @@ from worker.jobs.environment import User
 from worker.jobs.request import spawn_of
 from worker.keeper.record import ENDED_SIZE
 from worker.keeper.records import FILE_VERSION, INDEX_MAGIC, OFFSET_BITS, RECORD, EndRecord, Kind
+from worker.limits import Limits
 from worker.spec import JobSpec
 
 OUTPUT = b"hello world\n"
@@ -21,7 +22,7 @@ def make_history(state: Path, count: int) -> None:
     (state / "jobs").mkdir(0o700, parents=True)
     state.chmod(0o700)
     spec = JobSpec("sh", ("-c", "echo hello world; exit 3"), labels={"team": "blue"})
-    request = spawn_of(spec, uuid4(), "alice", User.current(), 2**30)
+    request = spawn_of(spec, uuid4(), "alice", User.current(), Limits(output=2**30))
     for number in range(count):
         job = str(uuid4())
         began_us = request.created_us - (count - number) * US

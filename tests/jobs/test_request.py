@@ -10,6 +10,7 @@ from worker.errors import InvalidRequest
 from worker.jobs.environment import User
 from worker.jobs.request import digest_of, spawn_of
 from worker.keeper.messages import Spawn
+from worker.limits import Limits
 from worker.spec import JobSpec, OutputMode
 
 JOB = UUID(int=1)
@@ -17,7 +18,7 @@ SPEC = JobSpec("ls", ("-l",), environment={"A": "1", "B": "2"}, labels={"x": "1"
 
 
 def request(spec: JobSpec, owner: str = "alice", output_cap: int = 1000) -> Spawn:
-    return spawn_of(spec, JOB, owner, User("u", "/", "/bin/sh", "/bin"), output_cap)
+    return spawn_of(spec, JOB, owner, User("u", "/", "/bin/sh", "/bin"), Limits(output=output_cap))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def request(spec: JobSpec, owner: str = "alice", output_cap: int = 1000) -> Spaw
         ),
         pytest.param(request(replace(SPEC, grace_period=10)), id="10 is 10.0"),
         pytest.param(request(SPEC, output_cap=5), id="a limit of ours"),
+        pytest.param(request(replace(SPEC, stop_signal="15")), id="15 is SIGTERM"),
         pytest.param(replace(request(SPEC), ask=7), id="the number of the frame"),
     ],
 )
@@ -48,6 +50,11 @@ def test_equal_requests_are_one_job(again: Spawn) -> None:
         {"output_mode": OutputMode.MERGED},
         {"grace_period": 9.5},
         {"labels": {}},
+        {"user": "nobody"},
+        {"input": True},
+        {"stop_signal": "INT"},
+        {"limits": Limits(time=5)},
+        {"limits": Limits(output=1000)},
     ],
     ids=str,
 )

@@ -175,7 +175,7 @@ async def test_what_is_no_grpc_is_answered_by_http(
             wire.StartRequest(command_name="a", job_id=b"12345"), 3, "jobID is 5", id="a short id"
         ),
         pytest.param(
-            wire.StartRequest(command_name="a", output_mode=wire.OutputMode.TERMINAL),
+            wire.StartRequest(command_name="a", output_mode=wire.OutputMode.try_value(3)),
             12,
             "TERMINAL isn't built",
             id="a field that isn't built is named",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+from worker.errors import InvalidRequest
 from worker.spec import JobSpec
 
 JOB_ID: Final = "WORKER_JOB_ID"  # also how the keeper finds a job's processes without cgroups
@@ -22,12 +23,15 @@ _ROOT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom jobs run as."""
+    """Whom jobs run as. `uid` None: as the service itself, nothing is changed."""
 
     name: str
     home: str
     shell: str
     path: str
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, uid: int) -> Self:
@@ -42,6 +46,17 @@ class User:
     @classmethod
     def current(cls) -> Self:
         return cls.of(os.geteuid())
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """With all its groups, and none of ours. Raises InvalidRequest for one that isn't known."""
+        try:
+            entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+        except (KeyError, OverflowError):
+            raise InvalidRequest(f"user: this machine knows no user {name!r}") from None
+        groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+        found = cls.of(entry.pw_uid)
+        return replace(found, uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
 
     def environment(self, spec: JobSpec, job_id: UUID) -> dict[str, str]:
         return {

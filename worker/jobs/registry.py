@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from worker.errors import InvalidRequest, Unavailable
@@ -17,16 +17,15 @@ from worker.jobs import control
 from worker.jobs.environment import User
 from worker.jobs.follow import followed
 from worker.jobs.keeper_client import keeper_lost
-from worker.jobs.request import spawn_of
+from worker.jobs.request import OUTPUT_CAP, spawn_of
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.jobs.session import Session
 from worker.jobs.tracked import TrackedJob
 from worker.jobs.watch import page_of, watched
+from worker.limits import NO_LIMITS, Limits
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
-
-OUTPUT_CAP: Final = 2**30
 
 
 class Registry:
@@ -41,7 +40,8 @@ class Registry:
     were lost. Entering raises StateInUse, BadState, SetupError.
 
     A server passes the socket to the `keeper` whose child it is: then jobs outlive the block.
-    `output_cap`: bytes of output and index that are kept of each job.
+    `output_cap`: bytes of output and index that are kept of each job. `job_user`: whom they run as
+    unless their spec says otherwise, None: as this program. Another user needs root.
     """
 
     def __init__(
@@ -51,12 +51,13 @@ class Registry:
         keeper: socket.socket | None = None,
         output_cap: int = OUTPUT_CAP,
         retention: Retention = DEFAULT_RETENTION,
+        job_user: str | None = None,
     ) -> None:
         self._directory = Path(directory).absolute()
         self._connection = keeper
-        self._output_cap = output_cap
+        self._limits = Limits(output=output_cap)
         self._retention = retention
-        self._user = User.current()
+        self._user = User.current() if job_user is None else User.named(job_user)
         self._lifetime = AsyncExitStack()
         self._last_session: Session | None = None
 
@@ -79,8 +80,17 @@ class Registry:
         """Start `command`; `options` are the other fields of JobSpec. Raises as `submit`."""
         return await self.submit(JobSpec(command, arguments, **options))
 
-    async def submit(self, spec: JobSpec, *, job_id: UUID | None = None, owner: str = "") -> Job:
+    async def submit(
+        self,
+        spec: JobSpec,
+        *,
+        job_id: UUID | None = None,
+        owner: str = "",
+        defaults: Limits = NO_LIMITS,
+    ) -> Job:
         """Return when execve(2) has succeeded. The same id and request again: the same job.
+
+        `defaults`: limits where `spec` has none; they aren't part of the request.
 
         Raises CannotExecute, NoRoom, JobExists (another request has that id), Unavailable.
         Cancelled, the start goes on.
@@ -91,7 +101,8 @@ class Registry:
         if session.leaving.is_set():
             raise Unavailable("no job is started any more: the keeper is leaving")
         job_id = job_id or uuid4()
-        request = spawn_of(spec, job_id, owner, self._user, self._output_cap)
+        user = self._user if spec.user is None else User.named(spec.user)
+        request = spawn_of(spec, job_id, owner, user, defaults.or_else(self._limits))
         roster = session.roster
         job = roster.find(job_id) if roster.knows(request) else roster.start(request)
         await job.wait_started()

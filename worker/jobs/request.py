@@ -18,7 +18,12 @@ from worker.limits import Limits
 from worker.spec import JobSpec, OutputMode
 
 # Not the client's: what a name stands for may change between a start and its retry.
-_OWN: Final = frozenset({"ask", "created_us", "output_cap", "uid", "gid", "groups"})
+_OWN: Final = frozenset({"ask", "created_us", "uid", "gid", "groups", "defaulted"})
+OUTPUT_CAP: Final = 2**30
+LIMITS: Final = {  # by their names in a JobSpec: those in a Spawn
+    field.name: {"time": "time_s", "output": "output_cap"}.get(field.name, field.name)
+    for field in fields(Limits)
+}
 _ROOM: Final = 1024  # for what the frame adds
 
 _ALWAYS: Final = object()
@@ -27,9 +32,9 @@ _UNSAID: Final = {
 }
 
 
-def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, output_cap: int) -> Spawn:
-    """Raises InvalidRequest for one that no frame can carry."""
-    environment, limits = user.environment(spec, job_id), spec.limits
+def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, defaults: Limits) -> Spawn:
+    """`defaults`: its limits where `spec` has none. Raises InvalidRequest if it fits no frame."""
+    environment, limits = user.environment(spec, job_id), spec.limits.or_else(defaults)
     request = Spawn(
         ask=0,
         job=str(job_id),
@@ -40,11 +45,14 @@ def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, output_cap: in
         directory=user.directory(spec),
         merged=spec.output_mode is OutputMode.MERGED,
         grace_s=float(spec.grace_period),
-        output_cap=output_cap if limits.output is None else min(limits.output, output_cap),
+        output_cap=OUTPUT_CAP if limits.output is None else limits.output,
         owner=owner,
         labels=dict(spec.labels),
         created_us=time.time_ns() // 1000,
         user=spec.user or "",
+        uid=user.uid,
+        gid=user.gid,
+        groups=list(user.groups),
         stop_signal=signal_number(spec.stop_signal, "stopSignal"),
         has_input=spec.input,
         time_s=limits.time and float(limits.time),
@@ -54,7 +62,7 @@ def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, output_cap: in
         open_files=limits.open_files,
         core=limits.core,
         nice=limits.nice,
-        output=limits.output,
+        defaulted=[name for name in LIMITS if getattr(spec.limits, name) is None],
     )
     if len(to_json(request)) > MAX_JSON - _ROOM:
         raise InvalidRequest("command, arguments and environment are longer than 2 MiB together")
@@ -68,10 +76,11 @@ def digest_of(request: Spawn) -> bytes:
     the job's folder too: a table rebuilt from the folders knows its retries. What is as if it were
     not asked for is left out, so that a field which is new doesn't change it.
     """
+    ours = {LIMITS[name] for name in request.defaulted} | _OWN
     said = {
         name: value
         for name, value in values_of(request).items()
-        if name not in _OWN and value != _UNSAID.get(name, _ALWAYS)
+        if name not in ours and value != _UNSAID.get(name, _ALWAYS)
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from worker.keeper import controllers
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.child import Program
 from worker.keeper.messages import Spawn
@@ -53,11 +54,16 @@ class Place(Protocol):
 
     folder: Path
     cgroups: Path | None
+    controllers: frozenset[str]
     spawner: Spawner
 
 
 def begin(request: Spawn, place: Place) -> Begun:
-    """Raises FileExistsError if the job's folder is claimed already, OSError without room."""
+    """Raises FileExistsError if the job's folder is claimed already, OSError without room.
+
+    Raises CannotLimit for a limit that nothing here keeps.
+    """
+    controllers.check(request, place.controllers)
     streams = [Kind.RUN_MERGED] if request.merged else [Kind.RUN_STDOUT, Kind.RUN_STDERR]
     program = program_of(request)
     with contextlib.ExitStack() as undo, contextlib.ExitStack() as given:
@@ -84,6 +90,7 @@ def begin(request: Spawn, place: Place) -> Begun:
         if place.cgroups:
             cgroup = Cgroup(place.cgroups / request.job)
             undo.callback(cgroup.remove)
+            controllers.limit(request, cgroup)
             tree = CgroupTree(cgroup)
             undo.callback(tree.close)
         child = place.spawner.start(program, (reading, *outputs), cgroup)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 SWEEP_S: Final = 5.0
+SERVICE: Final = "service"  # beside the jobs, where their limits need that: controllers.py
 
 
 def folder_for(state: Path) -> Path | None:
@@ -26,6 +27,8 @@ def folder_for(state: Path) -> Path | None:
             if ".." in inside.parts:  # mounted from below our own cgroup
                 continue
             seen = state.stat()
+            if inside.name == SERVICE:
+                inside = inside.parent
             return inside / f"job-worker-{seen.st_dev:x}-{seen.st_ino}"
     return None
 

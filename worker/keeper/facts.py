@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from worker.keeper.child import Failure
 from worker.keeper.life import Phase
 from worker.keeper.records import SIGNALED, Kind
+from worker.keeper.usage import Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Facts:
     is_paused: bool = False
     accepted: int = 0
     stuck: str = ""
+    used: Used | None = None  # told when the tree is empty
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from worker.keeper.life import GOING, Phase, Seen, after
 from worker.keeper.log import say
 from worker.keeper.messages import Changed, Done, Ended, Grown, Refused, Running
 from worker.keeper.output import Output
-from worker.keeper.record import end_record, lost_record, remove
+from worker.keeper.record import end_record, remove
 from worker.keeper.refusal import refusal_of
 from worker.keeper.stdin import Stdin
 from worker.keeper.streams import Streams
@@ -41,7 +41,8 @@ class Job:
         self.facts = facts or Facts(request.grace_s)
         self.leader = Leader(begun.child, house.loop)
         output = Output(record.output, record.index, request.output_cap, counts)
-        self.streams = Streams(begun.pipes, output, house.pumps, self._tell_grown)
+        grown = partial(Grown, self.id)
+        self.streams = Streams(begun.pipes, output, house.pumps, lambda n: house.tell(grown(n)))
         self.stdin = Stdin(begun.stdin, self.facts, house.loop, house.tell)
         self._house = house
         self._asks = [] if facts else [request.ask]
@@ -126,11 +127,8 @@ class Job:
                 self.look_at_tree()
 
     def _time_over(self) -> None:
-        reason = f"time limit {self.begun.request.time_s:g} s"
-        self.stop(Stopped(None, "time limit", reason), None)
-
-    def _tell_grown(self, size: int) -> None:
-        self._house.tell(Grown(self.id, size))
+        limit = f"time limit {self.begun.request.time_s:g} s"
+        self.stop(Stopped(None, "time limit", limit), None)
 
     def _tell_changed(self, *, is_paused: bool | None = None, stuck: str | None = None) -> None:
         facts, before = self.facts, (self.facts.is_paused, self.facts.stuck)
@@ -181,20 +179,21 @@ class Job:
             self._tell_changed(stuck=survivors([*self.begun.tree.pids(), self.leader.pid]))
         if self._kills >= LOST_AFTER and self._house.is_leaving:
             say(f"job {self.id} is lost: {self.facts.stuck}")
-            self.begun.record.end(lost_record(self.facts, self.streams.output.counts, now_us()))
-            self._part()
+            self.facts.exit, self.facts.stopped = None, Stopped(None, "lost", self.facts.stuck)
+            self._close()
         else:
             self._kill()
 
     def _drain(self) -> Seen:
         self._deadlines.cancel()
-        self.leader.reap()
+        self.facts.used = self.begun.tree.used(self.leader.reap())
         self.streams.drain()
         self.stdin.close()
         return Seen.OUTPUT_COMPLETE
 
     def _close(self) -> None:
-        self.begun.record.end(end_record(self.facts, self.streams.output.counts, now_us()))
+        record = end_record(self.facts, self.streams.output.counts, self.begun.request, now_us())
+        self.begun.record.end(record)
         self._part()
 
     def _undone(self) -> None:

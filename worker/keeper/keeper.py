@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from worker.keeper.begin import Begun, begin
+from worker.keeper.controllers import CannotLimit, passed_on
 from worker.keeper.facts import Counts, Facts, Stopped
 from worker.keeper.frames import BadFrame
 from worker.keeper.job import Job
@@ -55,6 +56,7 @@ class Keeper:
 
     def __init__(self, folder: Path, cgroups: Path | None, spawner: Spawner, loop: Loop) -> None:
         self.folder, self.cgroups, self.spawner, self.loop = folder, cgroups, spawner, loop
+        self.controllers = passed_on(cgroups) if cgroups else frozenset()
         self.pumps = Pumps(loop)
         self.jobs: dict[str, Job] = {}
         self.user: User | None = None
@@ -156,6 +158,8 @@ class Keeper:
             self._begin(request)
         except FileExistsError:
             self._refuse(request.ask, Refusal.EXISTS, f"{request.job} was started before")
+        except CannotLimit as error:
+            self._refuse(request.ask, Refusal.CANNOT_EXECUTE, str(error))
         except OSError as error:
             refusal = Refusal.NO_ROOM if error.errno in NO_ROOM else Refusal.FAULT
             self._refuse(request.ask, refusal, f"{error.filename or self.folder}: {error.strerror}")

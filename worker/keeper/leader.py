@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from resource import struct_rusage
 from typing import Final
 
 from worker.keeper.child import Failure
@@ -75,9 +76,11 @@ class Leader:
             return Exit(seen.si_status, None, now_us())
         return Exit(None, seen.si_status, now_us())
 
-    def reap(self) -> None:
-        os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+    def reap(self) -> struct_rusage:
+        """What it has used, and what it has waited for."""
+        _, _, used = os.wait4(self.pid, 0)  # its zombie holds the pid
         self.close()
+        return used
 
     def close(self) -> None:
         """Closing twice is no error."""

@@ -74,7 +74,7 @@ class Spawn:
     open_files: int | None = None
     core: int | None = None
     nice: int | None = None
-    output: int | None = None  # as it was asked for: `output_cap` is what holds
+    defaulted: list[str] = field(default_factory=list)  # limits that the request doesn't have
 
 
 @dataclass(frozen=True, slots=True)

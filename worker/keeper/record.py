@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
@@ -94,18 +95,12 @@ def _fill(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
-def lost_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
-    """Of a job that something is left of when the keeper goes."""
-    lost = replace(facts, exit=None, stopped=Stopped(None, "lost", facts.stuck))
-    return end_record(lost, counts, now_us)
-
-
-def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
+def end_record(facts: Facts, counts: Counts, request: Spawn, now_us: int) -> EndRecord:
     """What is true of a job that is over; `facts.exit` was seen before TREE_EMPTY was."""
     seen = facts.exit or Exit(None, None, now_us)
     started_us = facts.started_us or seen.at_us
     exited_us = max(seen.at_us, started_us)  # the clock may have been set back
-    stopped = facts.stopped or Stopped(None, "own exit")
+    stopped, used = _why(facts, seen, request), facts.used
     return EndRecord(
         code=seen.code,
         signal=seen.signal,
@@ -119,4 +114,20 @@ def end_record(facts: Facts, counts: Counts, now_us: int) -> EndRecord:
         stderr=counts.sizes[Kind.RUN_STDERR],
         merged=counts.sizes[Kind.RUN_MERGED],
         dropped=counts.dropped,
+        user_us=used.user_us if used else None,
+        system_us=used.system_us if used else None,
+        peak_memory=used.peak_memory if used else None,
     )
+
+
+def _why(facts: Facts, seen: Exit, request: Spawn) -> Stopped:
+    """Out of memory only by the kernel's own count: a 137 alone says nothing."""
+    stopped = facts.stopped or Stopped(None, "own exit")
+    kills = facts.used.oom_kills if facts.used else 0
+    if not kills:
+        return stopped
+    limit = "" if request.memory is None else f" (limit {request.memory} bytes)"
+    text = f"out of memory{limit}: the kernel killed {kills} of its processes"
+    if facts.stopped is None and seen.signal == signal.SIGKILL:
+        return Stopped(None, "memory limit", text)
+    return replace(stopped, reason="; ".join(filter(None, (stopped.reason, text))))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from resource import struct_rusage
 from typing import Final, Protocol
 
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.loop import URGENT, Callback, Loop, Owner
+from worker.keeper.usage import Used, used_by_leader, used_in
 
 ROUNDS: Final = 10
 NAMED: Final = 5
@@ -45,6 +47,9 @@ class CgroupTree:
 
     def has(self, pid: int) -> bool:
         return self.cgroup.has(pid)
+
+    def used(self, by_leader: struct_rusage) -> Used:  # noqa: ARG002 - only a session's
+        return used_in(self.cgroup.path)
 
     def is_empty(self) -> bool:
         return self.events is None or b"populated 0" in os.pread(self.events, 4096, 0)
@@ -84,6 +89,9 @@ class SessionTree:
         if seen is None or seen[0] in "ZX":
             return False
         return pid == self.leader or int(seen[3]) == self.leader
+
+    def used(self, by_leader: struct_rusage) -> Used:
+        return used_by_leader(by_leader)
 
     def is_empty(self) -> bool:
         return not self.pids()

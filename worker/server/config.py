@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
+from worker.errors import BadConfig, InvalidRequest
+from worker.jobs.environment import User
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
+from worker.limits import WIRE_NAME, Limits
 from worker.settings import Address, Settings
 
+N = TypeVar("N", str, str | None)
 DEFAULT_OUTPUT_CAP: Final = 2**30
 DEFAULT_SHUTDOWN_GRACE: Final = 10.0
 _REQUIRED: Final = {
@@ -24,6 +28,10 @@ _OPTIONAL: Final = {
     "retentionAge": float,
     "retentionJobs": int,
     "retentionBytes": int,
+    "jobUser": str,
+    "users": list,
+    "limits": dict,
+    "maxLimits": dict,
 }
 
 
@@ -32,7 +40,9 @@ class ServerConfig:
     """Port 0 is any free one.
 
     `output_cap`: bytes that are kept of one job. `shutdown_grace`: seconds between SIGTERM and
-    SIGKILL for the jobs that run when the service is told to go.
+    SIGKILL for the jobs that run when the service is told to go. `users`: whom a request may ask
+    to run as, besides `job_user`. `limits` hold where a request has none; none may exceed
+    `max_limits`.
     """
 
     listen_address: Address
@@ -43,6 +53,10 @@ class ServerConfig:
     output_cap: int = DEFAULT_OUTPUT_CAP
     shutdown_grace: float = DEFAULT_SHUTDOWN_GRACE
     retention: Retention = DEFAULT_RETENTION
+    job_user: str | None = None
+    users: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    max_limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -57,7 +71,35 @@ class ServerConfig:
             output_cap=settings.number("outputCap", DEFAULT_OUTPUT_CAP),
             shutdown_grace=settings.number("shutdownGrace", DEFAULT_SHUTDOWN_GRACE),
             retention=_retention(settings),
+            job_user=_known(settings, settings.values.get("jobUser")),
+            users=frozenset(_known(settings, name) for name in settings.texts("users")),
+            limits=_limits(settings, "limits"),
+            max_limits=_limits(settings, "maxLimits"),
         )
+
+
+def _known(settings: Settings, user: N) -> N:
+    """A user of this machine. Raises BadConfig."""
+    try:
+        if user is not None:
+            User.named(user)
+    except InvalidRequest as error:
+        raise BadConfig(f"{settings.path}: {error}") from None
+    return user
+
+
+def _limits(settings: Settings, key: str) -> Limits:
+    """Under the wire's names. Raises BadConfig."""
+    values = settings.values.get(key, {})
+    names = {on_wire: name for name, on_wire in WIRE_NAME.items()}
+    for name in values:
+        if name not in names:
+            raise BadConfig(f"{settings.path}: {key} has no {name!r}: it has {', '.join(names)}")
+    try:
+        return Limits(**{names[name]: value for name, value in values.items()})
+    except InvalidRequest as error:
+        text = str(error).removeprefix("limits.")
+        raise BadConfig(f"{settings.path}: {key}.{text}") from None
 
 
 def _retention(settings: Settings) -> Retention:

@@ -28,9 +28,6 @@ from worker.state import JobState
 
 JOB_ID_SIZE: Final = 16
 _NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
-    wire.StartRequest: {
-        "user": "user",
-    },
     wire.GetOutputRequest: {"tail_bytes": "tailBytes", "tail_lines": "tailLines"},
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import betterproto
 
@@ -19,6 +19,7 @@ from worker.jobs.registry import Registry
 from worker.listing import ON_A_PAGE
 from worker.rpc.convert import end_response, output_response, status_response
 from worker.server.identity import Identity
+from worker.server.permitted import Permitted
 from worker.server.requests import (
     check_built,
     check_stream,
@@ -29,6 +30,8 @@ from worker.server.requests import (
     stop_grace_of,
     timeout_of,
 )
+
+ANYTHING_PLAIN: Final = Permitted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ class Method:
 
 
 class Service:
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, permitted: Permitted = ANYTHING_PLAIN) -> None:
+        self._registry, self._permitted = registry, permitted
         # Without those that aren't built yet.
         self.methods: Mapping[str, Method] = {
             "Start": Method(wire.StartRequest, self.start),
@@ -66,8 +69,13 @@ class Service:
     async def start(
         self, request: wire.StartRequest, caller: Identity
     ) -> AsyncGenerator[wire.StartResponse, None]:
+        spec = spec_of(request)
+        self._permitted.check(spec)
         job = await self._registry.submit(
-            spec_of(request), job_id=new_job_id(request.job_id), owner=caller.name
+            spec,
+            job_id=new_job_id(request.job_id),
+            owner=caller.name,
+            defaults=self._permitted.defaults,
         )
         yield wire.StartResponse(job_id=job.id.bytes)
 
