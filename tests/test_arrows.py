@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 VALUES = {
     f"worker.{name}"
-    for name in ("errors", "state", "spec", "job", "limits", "listing", "open_enum")
+    for name in ("errors", "state", "spec", "job", "limits", "listing", "open_enum", "selection")
 }
 WIRE = {"gen", "betterproto", "grpclib", "h2", "multidict"}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from worker.state import Chunk, JobStatus
@@ -15,9 +16,7 @@ class Jobs(Protocol):
 
     async def status(self, job_id: UUID) -> JobStatus: ...
 
-    def output(
-        self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncGenerator[Chunk, None]: ...
+    def output(self, job_id: UUID, **options: Any) -> AsyncGenerator[Chunk, None]: ...
 
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus: ...
 
@@ -41,16 +40,31 @@ class Job:
         """The job at this moment. Raises JobNotFound once it has been removed."""
         return await self.jobs.status(self.id)
 
-    def output(
-        self, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncGenerator[Chunk, None]:
-        """Every byte from `offset` on, live; ends when the job has ended and all is read.
+    def output(self, **options: Any) -> AsyncGenerator[Chunk, None]:
+        """Every byte, live; ends when the job has ended and all is read.
 
-        Without `follow` it ends where the output ends now. `tagged` chunks tell their stream
-        and time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond
-        the output of a final job, Incomplete where the output breaks off.
+        `options` are the fields of Selection: `offset`, `stream`, `tail_bytes`, `tail_lines`;
+        without `follow` it ends where the output ends now; `tagged` chunks tell their stream and
+        time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond
+        the output of a final job, Incomplete where the output breaks off, InvalidRequest.
         """
-        return self.jobs.output(self.id, offset=offset, follow=follow, tagged=tagged)
+        return self.jobs.output(self.id, **options)
+
+    async def lines(self, **options: Any) -> AsyncGenerator[bytes, None]:
+        """The same as lines, without their newlines; the last one may be unfinished.
+
+        Of one `stream`, or of both as they came: there a line may be made of two halves.
+        """
+        begun: list[bytes] = []
+        async with aclosing(self.output(**options)) as chunks:
+            async for chunk in chunks:
+                end, *following = chunk.data.split(b"\n")
+                begun.append(end)
+                for start in following:
+                    yield b"".join(begun)
+                    begun = [start]
+        if rest := b"".join(begun):
+            yield rest
 
     async def wait(self, timeout: float | None = None) -> JobStatus:
         """The status once the job is final, or after `timeout` seconds, whichever comes first."""

@@ -10,9 +10,10 @@ import pytest
 
 from tests.jobs.folders import HEADER, Entry, packed, write_output
 from worker.jobs.clock import utc
-from worker.jobs.follow import MAX_CHUNK, MAX_RECORDS, OutputReader
+from worker.jobs.reader import MAX_CHUNK, MAX_RECORDS, OutputReader
 from worker.jobs.tally import Tally
 from worker.keeper.records import Kind
+from worker.selection import Selection
 from worker.state import Chunk, OutputSize, Stream
 
 OUT, ERR, MERGED = Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.RUN_MERGED
@@ -20,7 +21,7 @@ GAP_OUT, GAP_ERR, EXIT = Kind.GAP_STDOUT, Kind.GAP_STDERR, Kind.EXIT
 
 
 def read(folder: Path, offset: int = 0, *, tagged: bool = False) -> list[Chunk]:
-    with closing(OutputReader(folder, offset=offset, tagged=tagged)) as reader:
+    with closing(OutputReader(folder, Selection(offset=offset, tagged=tagged))) as reader:
         return [*iter(reader.read, None), *filter(None, [reader.rest()])]
 
 
@@ -136,7 +137,7 @@ def test_a_gap_that_grew_after_it_was_told_is_told_to_the_end(tmp_path: Path) ->
 
 def test_what_is_written_later_is_read_later(tmp_path: Path) -> None:
     write_output(tmp_path, b"ab", [(OUT, 0, 1)])
-    with closing(OutputReader(tmp_path, tagged=True)) as reader:
+    with closing(OutputReader(tmp_path, Selection(tagged=True))) as reader:
         assert [*iter(reader.read, None)] == [Chunk(b"ab", 0, Stream.STDOUT, utc(1))]
         write_output(tmp_path, b"abcd", [(OUT, 0, 1), (ERR, 2, 2)])
         assert [*iter(reader.read, None)] == [Chunk(b"cd", 2, Stream.STDERR, utc(2))]

@@ -215,15 +215,14 @@ async def test_untagged_output_tells_nothing_but_its_offset(stub: wire.WorkerSer
 @pytest.mark.parametrize(
     ("asked", "status", "field"),
     [
-        ({"tail_bytes": 0}, Status.UNIMPLEMENTED, "tailBytes"),
-        ({"tail_lines": 3}, Status.UNIMPLEMENTED, "tailLines"),
-        ({"stream": 2}, Status.UNIMPLEMENTED, "stream"),
+        ({"tail_bytes": 0, "tail_lines": 3}, Status.INVALID_ARGUMENT, "tailLines"),
+        ({"tail_lines": 3, "offset": 1}, Status.INVALID_ARGUMENT, "only one of them"),
         ({"stream": 4}, Status.INVALID_ARGUMENT, "stream"),
         ({"stream": 99}, Status.INVALID_ARGUMENT, "stream: 99"),
     ],
     ids=str,
 )
-async def test_what_is_not_built_is_never_ignored(
+async def test_what_can_not_be_selected_is_refused(
     stub: wire.WorkerServiceStub, asked: dict[str, int], status: Status, field: str
 ) -> None:
     with pytest.raises(GRPCError, match=field) as refusal:

@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
-from grpclib.client import Stream
-from grpclib.const import Cardinality
-
 from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.config import ClientConfig
-from worker.client.resume import answered, broken_off, continued
+from worker.client.output import attempted
+from worker.client.resume import answered, continued
 from worker.client.sending import Sending
 from worker.client.watch import watched
 from worker.errors import (
@@ -31,8 +30,9 @@ from worker.errors import (
 from worker.job import Job
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.rpc.asking import list_request, signal_request, start_request
-from worker.rpc.convert import chunk_of, is_end, status_of
+from worker.rpc.convert import status_of
 from worker.rpc.statuses import translated
+from worker.selection import Selection
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
 
@@ -41,7 +41,6 @@ SHORT_PATIENCE: Final = 5.0  # of a question whose answer is short
 ANSWER_TIME: Final = 10.0  # seconds past the deadline of a wait
 LONGEST_WAIT: Final = 60.0  # seconds, of one call: a wait for days is many of them
 LARGEST_START: Final = 256 * 1024  # bytes: the contract's limit, said before it is sent
-MAX_OFFSET: Final = 2**63 - 1
 JOB_ID_SIZE: Final = 16  # bytes of a UUID
 
 
@@ -204,48 +203,8 @@ class Client:
     def _short(self) -> float:
         return min(SHORT_PATIENCE, self._patience)
 
-    def output(
-        self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncGenerator[Chunk, None]:
-        """See Job.output. Without its end message an answer is never complete."""
-        if not 0 <= offset <= MAX_OFFSET:
-            raise InvalidRequest(f"offset must be 0 to {MAX_OFFSET}, not {offset}")
-
-        def ask(place: int) -> AsyncGenerator[Chunk, None]:
-            return self._answer(
-                job_id,
-                wire.GetOutputRequest(
-                    job_id=job_id.bytes, offset=place, no_follow=not follow, tagged=tagged
-                ),
-            )
-
-        return continued(self._channel, job_id, ask, offset, self._patience)
-
-    async def _answer(
-        self, job_id: UUID, asked: wire.GetOutputRequest
-    ) -> AsyncGenerator[Chunk, None]:
-        """That of one attempt, up to its end message."""
-        following, is_complete = asked.offset, False
-        try:
-            with translated():
-                async with self._get_output() as stream:
-                    await stream.send_message(asked, end=True)
-                    async for answer in stream:
-                        if is_complete := is_end(answer):
-                            return
-                        following = answer.offset + len(answer.output)
-                        yield chunk_of(answer)
-        except Unavailable:
-            if not is_complete:  # else the connection broke behind the last message
-                raise
-        if not is_complete:
-            raise broken_off(job_id, following, "the server sent no end message")
-
-    def _get_output(self) -> Stream[wire.GetOutputRequest, wire.GetOutputResponse]:
-        # Not the stub's: of its two nested generators only the outer one can be closed.
-        return self._channel.request(
-            "/workerservice.WorkerService/GetOutput",
-            Cardinality.UNARY_STREAM,
-            wire.GetOutputRequest,
-            wire.GetOutputResponse,
-        )
+    def output(self, job_id: UUID, **options: Any) -> AsyncGenerator[Chunk, None]:
+        """See Job.output."""
+        selection = Selection(**options)
+        ask = partial(attempted, self._channel, job_id)
+        return continued(self._channel, job_id, ask, selection, self._patience)

@@ -25,7 +25,8 @@ from worker.client.channel import (
 )
 from worker.errors import Incomplete, NoAnswer, Unavailable
 from worker.rpc.statuses import translated
-from worker.state import Chunk
+from worker.selection import Selection
+from worker.state import Chunk, Stream
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ QUIET: Final = 2.0  # a restart of the server takes about that: not worth a word
 HELD: Final = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT + 4.0
 
 Answer = TypeVar("Answer")
-Ask = Callable[[int], AsyncGenerator[Chunk, None]]
+Ask = Callable[[Selection], AsyncGenerator[Chunk, None]]
 
 
 class Attempts:
@@ -109,15 +110,15 @@ async def answered(
 
 
 async def continued(
-    channel: PinnedChannel, job_id: UUID, ask: Ask, offset: int, patience: float
+    channel: PinnedChannel, job_id: UUID, ask: Ask, selection: Selection, patience: float
 ) -> AsyncGenerator[Chunk, None]:
-    """The chunks from `offset` on, each once; `ask` gives those from an offset on, or raises."""
+    """The chunks that are selected, each once; `ask` gives those of a selection, or raises."""
     attempts = Attempts(channel, patience)
-    place = Place(offset)
+    place = Place(selection)
     while True:
         try:
             await attempts.connect()
-            async with aclosing(ask(place.offset)) as chunks:
+            async with aclosing(ask(place.rest)) as chunks:
                 async for chunk in chunks:
                     attempts.progress()
                     if fresh := place.passed(chunk):
@@ -137,22 +138,31 @@ async def continued(
 class Place:
     """How far an output has been delivered."""
 
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
+    def __init__(self, selection: Selection) -> None:
+        self.rest = selection  # what is to be asked for
+        self.offset = selection.offset
         self.is_resumed = False  # the next chunk is the first of another answer
         self._told = 0  # of the bytes that were dropped right here
+
+    @property
+    def _may_jump(self) -> bool:
+        """Over other streams; and a tail that nobody has told the place of yet."""
+        return self.rest.stream is not Stream.ALL or self.rest.is_tail
 
     def passed(self, chunk: Chunk) -> Chunk | None:
         """What of `chunk` hasn't been delivered. Raises Incomplete where it doesn't go on here."""
         if self.is_resumed:
             self.is_resumed = False
-            if chunk.offset != self.offset:
+            is_here = chunk.offset == self.offset
+            if not (is_here or (self._may_jump and chunk.offset > self.offset)):
                 raise Incomplete(
                     f"the output broke off at offset {self.offset}, and the server went on at"
                     f" {chunk.offset}: it can't resume"
                 )
             chunk = replace(chunk, skipped=max(0, chunk.skipped - self._told))
         self.offset = chunk.offset + len(chunk.data)
+        # A tail is where it was when it was first asked for.
+        self.rest = replace(self.rest, offset=self.offset, tail_bytes=None, tail_lines=None)
         self._told = 0 if chunk.data else self._told + chunk.skipped
         return chunk if chunk.data or chunk.skipped else None
 

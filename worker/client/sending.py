@@ -13,7 +13,7 @@ from grpclib.const import Cardinality
 from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.resume import Attempts
-from worker.errors import InternalError, Unavailable
+from worker.errors import InternalError, NotNow, Unavailable
 from worker.rpc.statuses import translated
 
 PIECE: Final = 32 * 1024  # bytes in one request: the contract allows 64 KiB
@@ -39,6 +39,9 @@ class Sending:
                     await attempts.connect()
                     with translated():
                         await self._send_over(pieces, attempts, end=end)
+                except NotNow:
+                    if not (self._is_last and self._accepted is not None):
+                        raise  # else it has read all that it wanted, and ended
                 except Unavailable as error:
                     if not self._is_done:  # else the connection broke behind the last answer
                         await attempts.wait_next(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from contextlib import suppress
 from typing import Final
 
 from worker.errors import JobNotFound, NotNow
@@ -51,7 +52,8 @@ async def send_input(
         for start in range(0, len(chunk), PIECE):
             offset = await take_input(keeper, job, offset, chunk[start : start + PIECE])
     if end:
-        offset = await take_input(keeper, job, offset, b"", end=True)
+        with suppress(NotNow):  # it has read all that it wanted, and ended
+            await take_input(keeper, job, offset, b"", end=True)
     return offset
 
 

@@ -84,6 +84,17 @@ class Index:
                 return record
         return None
 
+    def runs_backwards(self) -> Iterator[Record]:
+        """The last first."""
+        if self._file is None:
+            return
+        end = os.fstat(self._file).st_size // RECORD.size
+        while end > FIRST:
+            start = max(FIRST, end - _PIECE // RECORD.size)
+            records = list(_parsed(self._read(start, (end - start) * RECORD.size)))
+            yield from (record for record in reversed(records) if record.kind in STREAM)
+            end = start
+
     def _offset_of(self, number: int) -> int:
         record = self.record(number)
         if record is None:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from worker.errors import InvalidRequest, Unavailable
+from worker.errors import Unavailable
 from worker.job import Job
 from worker.jobs import control
 from worker.jobs.environment import User
@@ -24,6 +24,7 @@ from worker.jobs.tracked import TrackedJob
 from worker.jobs.watch import page_of, watched
 from worker.limits import NO_LIMITS, Limits
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
+from worker.selection import Selection
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
 
@@ -120,15 +121,18 @@ class Registry:
                 await job.wait_final()
         return await job.current_status()
 
-    def output(
-        self, job_id: UUID, *, offset: int = 0, follow: bool = True, tagged: bool = False
-    ) -> AsyncGenerator[Chunk, None]:
-        """As Job.output; a chunk has at most 256 KiB. Raises JobNotFound at once."""
-        if offset < 0:
-            raise InvalidRequest("offset is negative")
+    def output(self, job_id: UUID, **options: Any) -> AsyncGenerator[Chunk, None]:
+        """As Job.output; a chunk has at most 256 KiB. Raises JobNotFound at once.
+
+        An empty chunk tells only how far it has come: in other streams, or where a tail begins.
+        """
+        return self.selected(job_id, Selection(**options))
+
+    def selected(self, job_id: UUID, selection: Selection) -> AsyncGenerator[Chunk, None]:
+        """The same, of what was checked before."""
         roster = self._session().roster
         roster.find(job_id)
-        return followed(roster.watching(job_id), offset=offset, follow=follow, tagged=tagged)
+        return followed(roster.watching(job_id), selection)
 
     def watching(self, job_id: UUID) -> AbstractContextManager[TrackedJob]:
         """For who asks more than once: retention leaves the job alone meanwhile.

@@ -10,7 +10,9 @@ from worker.errors import InvalidRequest
 from worker.limits import Limits
 from worker.listing import JobFilter
 from worker.rpc.convert import wires
+from worker.selection import Selection
 from worker.spec import DEFAULT_STOP_SIGNAL, JobSpec
+from worker.state import Stream
 
 
 def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
@@ -67,6 +69,18 @@ def list_request(which: JobFilter, limit: int, token: str) -> wire.ListRequest:
 def signal_request(job_id: UUID, name: str, *, leader_only: bool) -> wire.SignalRequest:
     _check_text("signal", name)
     return wire.SignalRequest(job_id=job_id.bytes, signal=name, leader_only=leader_only)
+
+
+def output_request(job_id: UUID, selection: Selection) -> wire.GetOutputRequest:
+    return wire.GetOutputRequest(
+        job_id=job_id.bytes,
+        offset=selection.offset,
+        stream=wires(wire.Stream, None if selection.stream is Stream.ALL else selection.stream),
+        no_follow=not selection.follow,
+        tail_bytes=selection.tail_bytes,
+        tail_lines=selection.tail_lines,
+        tagged=selection.tagged,
+    )
 
 
 def _check_text(name: str, *texts: str) -> None:

@@ -6,17 +6,15 @@ server doesn't know yet: nothing that a client asks for is silently ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
-
-import betterproto
 
 from gen import workerservice as wire
 from worker.errors import InvalidRequest, NotBuilt
 from worker.limits import Limits
 from worker.listing import JobFilter
+from worker.selection import Selection
 from worker.spec import (
     DEFAULT_GRACE_PERIOD,
     DEFAULT_STOP_SIGNAL,
@@ -24,16 +22,12 @@ from worker.spec import (
     OutputMode,
     checked_grace_period,
 )
-from worker.state import JobState
+from worker.state import JobState, Stream
 
 JOB_ID_SIZE: Final = 16
-_NOT_BUILT: Final[Mapping[type[betterproto.Message], Mapping[str, str]]] = {
-    wire.GetOutputRequest: {"tail_bytes": "tailBytes", "tail_lines": "tailLines"},
-}
 
 
 def spec_of(request: wire.StartRequest) -> JobSpec:
-    check_built(request)
     grace = request.grace_period
     return JobSpec(
         command=request.command_name,
@@ -63,13 +57,6 @@ def _limits_of(asked: wire.Limits) -> Limits:
     )
 
 
-def check_built(request: betterproto.Message) -> None:
-    unset = type(request)()
-    for name, name_on_wire in _NOT_BUILT.get(type(request), {}).items():
-        if getattr(request, name) != getattr(unset, name):
-            raise NotBuilt(f"{name_on_wire} isn't built yet: leave it out")
-
-
 def output_mode_of(number: wire.OutputMode) -> OutputMode:
     match number.name:
         case "UNSPECIFIED" | "SEPARATE":
@@ -82,12 +69,23 @@ def output_mode_of(number: wire.OutputMode) -> OutputMode:
             raise InvalidRequest(f"outputMode: {int(number)} is no output mode")
 
 
-def check_stream(number: wire.Stream) -> None:
+def selection_of(request: wire.GetOutputRequest) -> Selection:
+    return Selection(
+        offset=request.offset,
+        stream=_stream_of(request.stream),
+        tail_bytes=request.tail_bytes,
+        tail_lines=request.tail_lines,
+        follow=not request.no_follow,
+        tagged=request.tagged,
+    )
+
+
+def _stream_of(number: wire.Stream) -> Stream:
     match number.name:
         case "UNSPECIFIED" | "ALL":
-            return
+            return Stream.ALL
         case "STDOUT" | "STDERR":
-            raise NotBuilt("stream isn't built yet: leave it out; tagged output tells the streams")
+            return Stream[number.name]
         case _:
             raise InvalidRequest(f"stream: {int(number)} can't be asked for")
 

@@ -21,11 +21,10 @@ from worker.rpc.convert import end_response, output_response, status_response
 from worker.server.identity import Identity
 from worker.server.permitted import Permitted
 from worker.server.requests import (
-    check_built,
-    check_stream,
     filter_of,
     job_id_of,
     new_job_id,
+    selection_of,
     spec_of,
     stop_grace_of,
     timeout_of,
@@ -150,13 +149,10 @@ class Service:
         self, request: wire.GetOutputRequest, _caller: Identity
     ) -> AsyncGenerator[wire.GetOutputResponse, None]:
         """The output, then one end message: without it the client knows that some is missing."""
-        check_built(request)
-        check_stream(request.stream)
-        job_id, position = job_id_of(request.job_id), request.offset
+        job_id, selection = job_id_of(request.job_id), selection_of(request)
+        position = selection.offset
         with self._registry.watching(job_id) as job:  # it has an end, also if it is removed
-            chunks = self._registry.output(
-                job_id, offset=position, follow=not request.no_follow, tagged=request.tagged
-            )
+            chunks = self._registry.selected(job_id, selection)
             async with aclosing(chunks):
                 async for chunk in chunks:
                     yield output_response(chunk)

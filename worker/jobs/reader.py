@@ -1,0 +1,133 @@
+"""Reads a job's output: two files and a position. Nothing is kept for it anywhere.
+
+Chunks end where something is missing; tagged ones, and those of one stream, also where another
+run begins. What was dropped is told with the next byte, or alone at the very end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from worker.jobs.clock import utc
+from worker.jobs.index import FIRST, GAPS, STREAM, Gaps, Index, Record
+from worker.keeper.records import Kind
+from worker.selection import EVERYTHING, Selection
+from worker.state import Chunk, Stream
+
+MAX_CHUNK: Final = 256 * 1024
+MAX_RECORDS: Final = 2048  # passed in one turn of the loop, some ms
+GAPS_OF: Final[Mapping[Stream, frozenset[Kind]]] = {
+    Stream.ALL: GAPS,
+    Stream.STDOUT: frozenset({Kind.GAP_STDOUT}),
+    Stream.STDERR: frozenset({Kind.GAP_STDERR}),
+}
+
+
+class OutputReader:
+    """Reads what there is from `offset` on, chunk by chunk."""
+
+    def __init__(self, folder: Path, selection: Selection = EVERYTHING) -> None:
+        self.offset = selection.offset
+        self._tagged = selection.tagged
+        self._stream = None if selection.stream is Stream.ALL else selection.stream
+        self._gap_kinds = GAPS_OF[selection.stream]
+        self._index = Index(folder)
+        self._file: int | None = None
+        try:
+            self._file = os.open(folder / "output", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # a job that never started has none
+        except OSError:
+            self._index.close()
+            raise
+        self._next = 0  # the first record that isn't passed yet; the header: not placed yet
+        self._run: Record | None = None
+        self._passed = 0  # bytes of other streams since the last chunk
+        self._gaps = Gaps()
+        self._told = 0  # of what is missing in them
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._index.close()
+
+    @property
+    def _minds_runs(self) -> bool:
+        return self._tagged or self._stream is not None
+
+    @property
+    def size(self) -> int:
+        """What could be read at this moment, from byte 0 on."""
+        return 0 if self._file is None else os.fstat(self._file).st_size
+
+    def read(self) -> Chunk | None:
+        """The next chunk; None at the end of what is there.
+
+        An empty one only tells how far it has come: much of other streams was passed over.
+        """
+        size = self.size  # before the index: see there
+        while self._file is not None and self.offset < size:
+            self._pass_records()
+            end = self._cut(min(size, self.offset + MAX_CHUNK))
+            if self._is_selected():
+                data = os.pread(self._file, end - self.offset, self.offset)
+                chunk = self._chunk(data)
+                self.offset += len(data)
+                return chunk
+            self._passed += end - self.offset
+            self.offset = end
+            if self._passed >= MAX_CHUNK:
+                return self._chunk(b"")
+        return None
+
+    def rest(self) -> Chunk | None:
+        """What was dropped after the last byte, or passed over; to be asked for at the end."""
+        self._pass_records()
+        has_passed = self._passed > 0
+        chunk = self._chunk(b"")
+        return chunk if chunk.skipped or has_passed else None
+
+    def _is_selected(self) -> bool:
+        if self._stream is None:
+            return True
+        return self._run is not None and STREAM[self._run.kind] is self._stream
+
+    def _chunk(self, data: bytes) -> Chunk:
+        self._passed = 0
+        missing = self._gaps.missing(self._index)
+        skipped, self._told = missing - self._told, missing
+        if not self._tagged:
+            return Chunk(data, self.offset, skipped=skipped)
+        if self._run is None:  # a torn index
+            return Chunk(data, self.offset, Stream.MERGED, skipped=skipped)
+        stream, time = STREAM[self._run.kind], utc(self._run.value)
+        return Chunk(data, self.offset, stream, time, skipped)
+
+    def _pass_records(self) -> None:
+        """Take in what the index says about the place of the next byte."""
+        if self._next < FIRST:
+            self._next = self._index.first_at(self.offset)
+            self._run = self._index.run_before(self._next) if self._minds_runs else None
+        for record in self._index.records(self._next):
+            if record.offset > self.offset:
+                break
+            if record.kind in STREAM:
+                self._run = record
+            elif record.kind in self._gap_kinds:
+                self._gaps.add(self._index, record.kind, self._next)
+            self._next += 1
+
+    def _cut(self, end: int) -> int:
+        """`end`, or the place before it that a chunk can't cross."""
+        for count, record in enumerate(self._index.records(self._next)):
+            if record.offset >= end:
+                break
+            if record.kind in STREAM and (self._minds_runs or count > MAX_RECORDS):
+                return record.offset
+            if record.kind in GAPS:
+                return record.offset
+        return end
