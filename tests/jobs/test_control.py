@@ -42,8 +42,9 @@ async def pids_of(job: Job, count: int) -> list[int]:
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "usr1", "10"])
 async def test_a_signal_reaches_each_process_once(registry: Registry, name: str) -> None:
-    trap = "trap 'echo got; exit 0' USR1; echo $$; while :; do sleep 60 & wait; done"
-    job = await registry.submit(shell(f"({trap.replace('$$', '$BASHPID')}) & {trap}", "bash"))
+    child = "trap 'echo got; exit' USR1; echo $BASHPID; sleep 60 & wait"
+    leader = "trap 'echo got' USR1; echo $$; wait $child; wait $child"
+    job = await registry.submit(shell(f"({child}) & child=$!; {leader}", "bash"))
     await pids_of(job, 2)
     await job.signal(name)
     assert (await read(job)).count(b"got") == 2

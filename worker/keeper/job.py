@@ -154,7 +154,7 @@ class Job:
         number = self.begun.request.stop_signal
         if not self.begun.tree.has(self.leader.pid):
             self.leader.send(number)  # not in its cgroup yet; or root moved it elsewhere
-        terminate(self.begun.tree, number)
+        terminate(self.begun.tree, number, is_paused=self.facts.is_paused)
         self._tell_changed(is_paused=False)
         self._kill_within(self.facts.grace_s)
         return None

@@ -109,11 +109,14 @@ class SessionTree:
         """Nothing is held."""
 
 
-def terminate(tree: Tree, number: int) -> None:
-    """`number` once to each process, then SIGCONT to those that are stopped (signal(7))."""
+def terminate(tree: Tree, number: int, *, is_paused: bool) -> None:
+    """`number` once to each process, then SIGCONT to those that are stopped (signal(7)).
+
+    A SIGSTOP that was just sent may not have worked yet: of a paused tree all are told to go on.
+    """
     asked = tree.pids()
     send(tree, number, asked)
-    send(tree, signal.SIGCONT, [pid for pid in asked if _is_stopped(pid)])
+    send(tree, signal.SIGCONT, [pid for pid in asked if is_paused or _is_stopped(pid)])
 
 
 def send_to_all(tree: Tree, number: int) -> None:
