@@ -5,7 +5,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +79,20 @@ class Service:
 
 @contextmanager
 def serving(
-    folder: Path, certificates: Path, address: str = "localhost:0", also: str = ""
+    folder: Path,
+    certificates: Path,
+    address: str = "localhost:0",
+    also: str = "",
+    before: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """Ended by SIGTERM, which must be a success and leave neither process nor cgroup."""
+    """`before`: a command that executes the rest.
+
+    Ended by SIGTERM, which must be a success and leave neither process nor cgroup.
+    """
     log = folder / "log"
     with log.open("ab") as stderr:
         keeper = subprocess.Popen(
-            [PROGRAM, "--config", configured(folder, certificates, address, also)],
+            [*before, PROGRAM, "--config", configured(folder, certificates, address, also)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

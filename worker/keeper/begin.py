@@ -16,8 +16,9 @@ from worker.keeper.messages import Spawn
 from worker.keeper.output import pipe, stdin_pipe
 from worker.keeper.record import Record, remove
 from worker.keeper.records import Kind
+from worker.keeper.session import SessionTree
 from worker.keeper.spawn import Child, Spawner, program_of
-from worker.keeper.tree import CgroupTree, SessionTree
+from worker.keeper.tree import CgroupTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +96,12 @@ def begin(request: Spawn, place: Place) -> Begun:
             undo.callback(tree.close)
         child = place.spawner.start(program, (reading, *outputs), cgroup)
         undo.pop_all()
-        return Begun(request, program, record, child, tree or SessionTree(child.pid), pipes, stdin)
+        return Begun(
+            request,
+            program,
+            record,
+            child,
+            tree or SessionTree(child.pid, request.job),
+            pipes,
+            stdin,
+        )

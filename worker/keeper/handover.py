@@ -23,8 +23,9 @@ from worker.keeper.job import Job
 from worker.keeper.life import Phase
 from worker.keeper.record import Record, request_in
 from worker.keeper.records import Kind
+from worker.keeper.session import SessionTree
 from worker.keeper.spawn import Child, program_of
-from worker.keeper.tree import CgroupTree, SessionTree
+from worker.keeper.tree import CgroupTree
 
 VERSION: Final = 1
 LARGEST: Final = 64 * 1024 * 1024
@@ -85,7 +86,7 @@ class Kept:
         record = Record(place.folder / self.job, self.extent)
         request = request_in(record.folder)
         pid = self.child.pid
-        tree: CgroupTree | SessionTree = SessionTree(pid)
+        tree: CgroupTree | SessionTree = SessionTree(pid, self.job)
         if self.is_contained and place.cgroups:
             tree = CgroupTree(Cgroup(place.cgroups / self.job))
         child = Child(pid, os.pidfd_open(pid), self.child.report)

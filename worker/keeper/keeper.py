@@ -13,6 +13,7 @@ from worker.keeper.controllers import CannotLimit, passed_on
 from worker.keeper.facts import Counts, Facts, Stopped
 from worker.keeper.frames import BadFrame
 from worker.keeper.job import Job
+from worker.keeper.life import GOING
 from worker.keeper.log import report
 from worker.keeper.loop import Loop, Signals, guarded
 from worker.keeper.messages import (
@@ -32,9 +33,11 @@ from worker.keeper.messages import (
     Stop,
     Tell,
 )
+from worker.keeper.processes import process
 from worker.keeper.pumps import Pumps
 from worker.keeper.refusal import NO_ROOM
 from worker.keeper.spawn import Spawner
+from worker.keeper.strays import Strays
 
 FILES_OF_A_JOB: Final = 8  # three pipes, pidfd, output, index, cgroup.events; a report at first
 FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
@@ -62,6 +65,7 @@ class Keeper:
         self.user: User | None = None
         self.signals: Signals | None = None
         self.grace_s = GRACE_S  # of the jobs when all of us end
+        self._strays = Strays()
         self.children: set[int] = set()  # other than jobs: the server, checks
         self.epoch = _epoch()
         self.is_leaving = False
@@ -122,15 +126,23 @@ class Keeper:
     def reap_strangers(self) -> None:
         """After SIGCHLD. Orphans of the jobs come to us, a subreaper; leaders are not theirs."""
         own = {job.leader.pid for job in self.jobs.values()} | self.children
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-        for pid in set(map(int, children.split())) - own:
+        for pid in _children() - own:
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
         if not self.cgroups:
-            for job in list(self.jobs.values()):
+            for job in [job for job in self.jobs.values() if job.facts.phase in GOING]:
                 guarded(job.look_at_tree, job)
+        self._look_for_strays()
+
+    def _look_for_strays(self) -> None:
+        """Whoever is our child, and no leader, server or check, has lost its parent."""
+        own = {job.leader.pid for job in self.jobs.values()} | self.children
+        alive = {pid for pid in _children() - own if (seen := process(pid)) and seen.is_alive}
+        if alive:
+            jobs = list(self.jobs.values())
+            self._strays.look(alive, lambda pid: any(job.begun.tree.has(pid) for job in jobs))
 
     def _dismiss_if_over(self) -> None:
         if self.is_leaving and not self.jobs and self.user:
@@ -218,6 +230,11 @@ VERBS: Final[Mapping[type[Message], Callable[..., None]]] = {
     Tell: Keeper._tell_beyond,  # noqa: SLF001
     Leave: lambda keeper, _: keeper.leave(None),
 }
+
+
+def _children() -> set[int]:
+    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return set(map(int, text.split()))
 
 
 def _epoch() -> str:

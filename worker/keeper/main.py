@@ -27,6 +27,7 @@ from worker.keeper.program import Program
 from worker.keeper.replacement import Start
 from worker.keeper.serving import Service
 from worker.keeper.spawn import Spawner
+from worker.keeper.strays import end_marked, end_strays
 
 HANDLED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -48,6 +49,7 @@ def main(words: list[str]) -> int:
     finally:
         for number in HANDLED:  # Python's own end would make them deadly again
             signal.signal(number, signal.SIG_IGN)
+        end_strays()
         if keeper.cgroups:
             machine.leave_cgroups(keeper.cgroups)
 
@@ -68,6 +70,8 @@ def _new(state: Path) -> Keeper:
     cgroups, spawner = machine.ways(state, around)
     keeper = Keeper(state / "jobs", cgroups, spawner, Loop())
     keeper.folder.mkdir(mode=0o700, exist_ok=True)
+    if not cgroups and (left := end_marked(keeper.folder)):
+        say(f"{left} processes that an earlier keeper left were ended")
     return keeper
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from resource import struct_rusage
 from typing import Final, Protocol
 
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.loop import URGENT, Callback, Loop, Owner
-from worker.keeper.usage import Used, used_by_leader, used_in
+from worker.keeper.processes import name_of, process
+from worker.keeper.usage import Used, used_in
 
 ROUNDS: Final = 10
 NAMED: Final = 5
@@ -74,41 +74,6 @@ class CgroupTree:
             self.cgroup.remove()
 
 
-class SessionTree:
-    """Without cgroups: the leader's session. Its zombie keeps the number from being reused."""
-
-    def __init__(self, leader: int) -> None:
-        self.leader = leader
-
-    def pids(self) -> list[int]:
-        found = (int(path.name) for path in Path("/proc").glob("[1-9]*"))
-        return [pid for pid in found if self.has(pid)]
-
-    def has(self, pid: int) -> bool:
-        seen = _stat(pid)
-        if seen is None or seen[0] in "ZX":
-            return False
-        return pid == self.leader or int(seen[3]) == self.leader
-
-    def used(self, by_leader: struct_rusage) -> Used:
-        return used_by_leader(by_leader)
-
-    def is_empty(self) -> bool:
-        return not self.pids()
-
-    def kill(self) -> None:
-        send(self, signal.SIGKILL, self.pids())
-
-    def watch(self, loop: Loop, on_change: Callback, owner: Owner) -> None:
-        """The keeper hears of each end of its children, and looks at all trees."""
-
-    def unwatch(self, loop: Loop) -> None:
-        """Nothing is watched."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 def terminate(tree: Tree, number: int, *, is_paused: bool) -> None:
     """`number` once to each process, then SIGCONT to those that are stopped (signal(7)).
 
@@ -147,20 +112,13 @@ def send(tree: Tree, number: int, pids: list[int]) -> None:
 
 def survivors(pids: list[int]) -> str:
     """Of SIGKILL, each with its state: a D is in the kernel, where nothing ends it."""
-    seen = {pid: fields[0] for pid in pids if (fields := _stat(pid)) and fields[0] not in "ZX"}
-    some = ", ".join(f"pid {pid} ({state})" for pid, state in list(seen.items())[:NAMED])
+    seen = {pid: each for pid in pids if (each := process(pid)) and each.is_alive}
+    some = ", ".join(
+        f"pid {pid} ({name_of(pid)}, {each.state})" for pid, each in list(seen.items())[:NAMED]
+    )
     return f"SIGKILL was sent, and still there: {some}" if some else ""
 
 
 def _is_stopped(pid: int) -> bool:
-    seen = _stat(pid)
-    return seen is not None and seen[0] == "T"
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the third on: state, parent, group, session, ..."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split()
+    seen = process(pid)
+    return seen is not None and seen.state == "T"

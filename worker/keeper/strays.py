@@ -1,0 +1,64 @@
+"""Processes that came to us, a subreaper, and that no job can be told to have started.
+
+Without cgroups that is what forked twice with an environment of its own; with them, what root
+moved out of its cgroup. They are named once, and ended when the keeper ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from worker.keeper.log import say
+from worker.keeper.processes import below, mark_of, name_of, process, snapshot
+
+ROUNDS: Final = 100  # each ends a generation: its children come to us
+ROUND_S: Final = 0.02
+
+
+class Strays:
+    def __init__(self) -> None:
+        self._judged: set[int] = set()
+
+    def look(self, children: set[int], is_a_jobs: Callable[[int], bool]) -> None:
+        """`children` came to us, and are alive; each is judged once."""
+        new, self._judged = children - self._judged, children
+        for pid in new:
+            if not is_a_jobs(pid):
+                say(f"stray process {pid} ({name_of(pid)}): no job that runs has started it")
+
+
+def end_strays() -> None:
+    """When all jobs and the server are over: whoever is left below us is ended, and reaped."""
+    for _ in range(ROUNDS):
+        rest = below([os.getpid()], snapshot()) - {os.getpid()}
+        if not rest:
+            return
+        for pid in rest:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+        time.sleep(ROUND_S)  # nothing else is left to be done
+    say(f"{len(rest)} processes can't be ended: {sorted(rest)[:5]}")
+
+
+def end_marked(jobs: Path) -> int:
+    """What a keeper that was killed has left of jobs without `ended`, by their environment.
+
+    Where there are no cgroups. A process that somebody else has given such a mark dies, too.
+    """
+    unfinished = {job.name for job in jobs.iterdir() if not (job / "ended").exists()}
+    left = [pid for pid in snapshot() if mark_of(pid) in unfinished] if unfinished else []
+    for pid in below(left, snapshot()):
+        seen = process(pid)
+        if seen and seen.is_alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return len(left)
