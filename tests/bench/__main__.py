@@ -16,6 +16,7 @@ from pathlib import Path
 
 from certs.testset import make_test_set
 from tests.bench.compare import Peer, compare
+from tests.bench.containment import measure_containment
 from tests.bench.many_ended import measure_many_ended
 from tests.client.scripted import client_of
 from tests.e2e.service import serving
@@ -70,6 +71,7 @@ def main() -> None:
         make_test_set(certificates, datetime.now(UTC))
         with serving(folder, certificates) as service:
             asyncio.run(measure(service.address, certificates, folder / "library"))
+        measure_containment(folder, certificates)
         measure_many_ended(folder, certificates)
 
 

@@ -18,11 +18,16 @@ from tests.bench.history import make_history
 from tests.client.scripted import client_of
 from tests.e2e.service import Service, read, serving
 from worker import Client, Registry, Retention
+from worker.listing import JobFilter
 from worker.settings import Address
+from worker.state import JobState
 
 ENDED = 100_000
 STARTS = 100
 QUESTIONS = 500
+LISTS = 20
+PAGE = 100
+RUNNING = JobFilter(states=frozenset({JobState.STARTED, JobState.RUNNING}))
 FAR = 10 * ENDED  # a limit that isn't met
 
 
@@ -73,6 +78,12 @@ async def ask(many: Service, none: Service, what: str, ids: Sequence[UUID]) -> N
             await compare(
                 f"status, {what}", partial(query, client, ids), peer, f"{QUESTIONS} times"
             )
+            for _ in range(PAGE):
+                await (await other.start("true")).wait()
+            for name, which in (("first page", JobFilter()), ("running", RUNNING)):
+                lists = partial(list_page, client, which), partial(list_page, other, which)
+                peer = Peer("none", lists[1])
+                await compare(f"list, {name}, {what}", lists[0], peer, f"{LISTS} times")
 
 
 def client_for(service: Service) -> Client:
@@ -87,6 +98,11 @@ async def start_jobs(client: Client) -> None:
 async def query(client: Client, ids: Sequence[UUID]) -> None:
     for job_id in ids:
         await client.status(job_id)
+
+
+async def list_page(client: Client, which: JobFilter) -> None:
+    for _ in range(LISTS):
+        await client.page(which, limit=PAGE)
 
 
 def megabytes(pid: int) -> int:
