@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from worker.job import Job as Job
     from worker.jobs.registry import Registry as Registry
     from worker.jobs.retention import Retention as Retention
+    from worker.limits import Limits as Limits
     from worker.state import Chunk as Chunk
     from worker.state import JobState as JobState
     from worker.state import JobStatus as JobStatus
+    from worker.state import Stream as Stream
 
 _HOME = {
     "Chunk": "worker.state",
@@ -24,8 +26,10 @@ _HOME = {
     "JobError": "worker.errors",
     "JobState": "worker.state",
     "JobStatus": "worker.state",
+    "Limits": "worker.limits",
     "Registry": "worker.jobs.registry",
     "Retention": "worker.jobs.retention",
+    "Stream": "worker.state",
     "WorkerError": "worker.errors",
 }
 __all__ = list(_HOME)
