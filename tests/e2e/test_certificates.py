@@ -49,6 +49,7 @@ ASKED: dict[str, betterproto.Message] = {
     "QueryStatus": wire.QueryStatusRequest(job_id=JOB.bytes),
     "GetOutput": wire.GetOutputRequest(job_id=JOB.bytes),
     "Wait": wire.WaitRequest(job_id=JOB.bytes),
+    "Watch": wire.WatchRequest(job_id=JOB.bytes),
 }  # of the others an empty message, which names no job
 
 
