@@ -1,4 +1,4 @@
-"""workerclient: start, stop, query, stream and remove jobs on a workerserver.
+"""workerclient: run, watch, control and list jobs on a workerserver.
 
 Results go to stdout, everything else to stderr as one sentence a line, and never a traceback.
 The exit status is 0 only on success; `cli.statuses` holds the others, `--help` shows them.
@@ -13,32 +13,44 @@ from typing import Annotated
 
 import typer
 
+from cli import control, logs, ls, query, run, start, wait
+from cli.command_line import JobCommand
 from cli.descriptors import CannotWrite, ReaderGone, open_missing, say, write_text
-from cli.jobs import query, remove, stop, stream
-from cli.session import say_notices
-from cli.start import EXAMPLES, StartCommand, start
-from cli.statuses import MEANING, ExitStatus, exit_status
+from cli.parameters import spread
+from cli.session import Invocation, say_notices
+from cli.statuses import MEANING, ExitStatus, as_told_by, exit_status
 from worker.errors import WorkerError
 
 STATUSES = "\b\nExit status:\n" + "\n".join(f"{s.value:>4}  {text}" for s, text in MEANING.items())
-
-JOB = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 
 
 def examples(*calls: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  workerclient {call}" for call in calls)
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=STATUSES)
-app.command(
-    cls=StartCommand,
-    epilog=examples(*EXAMPLES),
-    context_settings={"allow_interspersed_args": False},
-)(start)
-app.command(epilog=examples(f"stop -j {JOB}", f"stop --grace-period 0 -j {JOB}"))(stop)
-app.command(epilog=examples(f"query -j {JOB}", f"query --json -j {JOB}"))(query)
-app.command(epilog=examples(f"stream -j {JOB}", f"stream --offset 4096 -j {JOB}"))(stream)
-app.command("rm", epilog=examples(f"rm -j {JOB}"))(remove)
+app = typer.Typer(rich_markup_mode=None, epilog=STATUSES)
+OWN_FIRST = {"allow_interspersed_args": False}
+app.command(cls=JobCommand, epilog=examples(*run.EXAMPLES), context_settings=OWN_FIRST)(
+    spread(run.run)
+)
+app.command(cls=JobCommand, epilog=examples(*start.EXAMPLES), context_settings=OWN_FIRST)(
+    spread(start.start)
+)
+for verb, calls in (
+    (control.stop, control.STOP_EXAMPLES),
+    (query.query, query.EXAMPLES),
+    (logs.logs, logs.EXAMPLES),
+    (ls.ls, ls.EXAMPLES),
+    (wait.wait, wait.EXAMPLES),
+    (control.signal, control.SIGNAL_EXAMPLES),
+    (control.pause, control.PAUSE_EXAMPLES),
+    (control.resume, control.RESUME_EXAMPLES),
+    (control.rm, control.RM_EXAMPLES),
+):
+    app.command(epilog=examples(*calls))(spread(verb))
+
+
+app.command("stream", epilog=examples(*logs.STREAM_EXAMPLES))(spread(logs.logs))
 
 
 @app.callback()
@@ -54,31 +66,42 @@ def workerclient(
     ] = None,
 ) -> None:
     """Run processes on a workerserver, over mutual TLS."""
-    context.obj = config
+    invocation: Invocation = context.obj
+    invocation.config = config
+    invocation.verb = context.invoked_subcommand
 
 
-def run(arguments: list[str]) -> int:
+def run_line(arguments: list[str]) -> int:
     """The exit status; the one barrier of this process."""
     open_missing()
     say_notices()
-    command = typer.main.get_command(app)
+    invocation = Invocation()
     try:
-        with redirect_stdout(StringIO()) as help_text:
-            status = command.main(arguments, "workerclient", standalone_mode=False)
-        write_text(help_text.getvalue())
+        return _run(arguments, invocation)
     except ReaderGone:
         return ExitStatus.READER_GONE
     except typer.TyperException as error:  # of the command line
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "workerclient"
         say(f"{error.format_message()} (see {path} --help)")
-        return ExitStatus.SETUP
+        return as_told_by(invocation.verb, ExitStatus.SETUP)
     except (WorkerError, CannotWrite) as error:
         say(str(error))
-        return exit_status(error)
+        return as_told_by(invocation.verb, exit_status(error))
     except Exception as fault:
         if sys.flags.dev_mode:
             raise
         say(f"a fault of workerclient itself: {fault!r} (PYTHONDEVMODE=1 shows where)")
-        return ExitStatus.FAULT
+        return as_told_by(invocation.verb, ExitStatus.FAULT)
+
+
+def _run(arguments: list[str], invocation: Invocation) -> int:
+    command = typer.main.get_command(app)
+    text = StringIO()  # of --help and of shell completion, which ends with SystemExit
+    try:
+        with redirect_stdout(text):
+            status = command.main(arguments, "workerclient", standalone_mode=False, obj=invocation)
+    except SystemExit as end:
+        status = end.code
+    write_text(text.getvalue())
     return status or ExitStatus.DONE

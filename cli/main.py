@@ -9,11 +9,11 @@ def main() -> Never:
     has_handler = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else: as ignored
     if has_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from cli.app import run  # noqa: PLC0415 - takes some 0.4 s
+    from cli.app import run_line  # noqa: PLC0415 - takes some 0.4 s
 
     if has_handler:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    status = run(sys.argv[1:])
+    status = run_line(sys.argv[1:])
     if has_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from worker.state import JobStatus
+from worker.limits import EnforcedLimit
+from worker.state import JobStatus, OutputSize, Usage
 
 
 def printable(text: str) -> str:
@@ -40,7 +42,7 @@ def summary(status: JobStatus) -> str:
 def _lines(status: JobStatus) -> Iterator[tuple[str, str]]:
     yield "job", str(status.id)
     yield "command", " ".join(map(word, (status.command, *status.arguments)))
-    yield "state", printable(status.state)
+    yield "state", printable(state_of(status))
     yield "exit code", "" if status.exit_code is None else str(status.exit_code)
     yield "signal", printable(status.signal or "")
     yield "cause", printable(status.cause or "")
@@ -52,7 +54,19 @@ def _lines(status: JobStatus) -> Iterator[tuple[str, str]]:
     yield "started", _moment(status.started_at)
     yield "leader exited", _moment(status.leader_exited_at)
     yield "ended", _moment(status.ended_at)
+    yield "limits", " ".join(printable(f"{each.name}={each.value:.15g}") for each in status.limits)
+    yield "usage", "" if status.usage is None else _used(status.usage)
     yield "output", _sizes(status)
+
+
+def state_of(status: JobStatus) -> str:
+    return f"{status.state} (paused)" if status.paused else str(status.state)
+
+
+def _used(usage: Usage) -> str:
+    seconds = usage.user_cpu.total_seconds(), usage.system_cpu.total_seconds()
+    peak = "" if usage.peak_memory is None else f", {usage.peak_memory} bytes of memory at most"
+    return f"{seconds[0]:.3f} s of CPU, {seconds[1]:.3f} s in the kernel{peak}"
 
 
 def _moment(time: datetime | None) -> str:
@@ -73,7 +87,6 @@ def as_json(status: JobStatus) -> str:
 
     Times are ISO 8601, UTC, with µs. ASCII alone, so that any terminal and locale can take it.
     """
-    size = status.output
     values: dict[str, Any] = {
         "jobID": str(status.id),
         "commandName": status.command,
@@ -91,17 +104,51 @@ def as_json(status: JobStatus) -> str:
         "startedAt": status.started_at,
         "leaderExitedAt": status.leader_exited_at,
         "endedAt": status.ended_at,
-        "output": {
-            "bytes": size.total,
-            "stdout": size.stdout,
-            "stderr": size.stderr,
-            "merged": size.merged,
-            "dropped": size.dropped,
-        },
+        "paused": status.paused or None,
+        "removed": status.removed or None,
+        "usage": None if status.usage is None else _usage(status.usage),
+        "limits": [_limit(each) for each in status.limits] or None,
+        "revision": status.revision or None,
+        "output": _bytes(status.output),
     }
+    return one_line(values)
+
+
+def done_as_json(job_id: UUID) -> str:
+    """What `start`, `stop`, `signal`, ... have done it to."""
+    return one_line({"jobID": str(job_id)})
+
+
+def one_line(values: Mapping[str, Any]) -> str:
+    """An object without the keys whose value is None."""
     known = {name: value for name, value in values.items() if value is not None}
-    return json.dumps(known, default=_iso) + "\n"
+    return json.dumps(known, default=iso) + "\n"
 
 
-def _iso(time: datetime) -> str:
+def _usage(usage: Usage) -> dict[str, Any]:
+    """Seconds and bytes."""
+    values = {
+        "userCpu": usage.user_cpu.total_seconds(),
+        "systemCpu": usage.system_cpu.total_seconds(),
+        "peakMemory": usage.peak_memory,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _limit(limit: EnforcedLimit) -> dict[str, Any]:
+    values = {"name": limit.name, "value": limit.value, "enforcement": limit.enforcement}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _bytes(size: OutputSize) -> dict[str, int]:
+    return {
+        "bytes": size.total,
+        "stdout": size.stdout,
+        "stderr": size.stderr,
+        "merged": size.merged,
+        "dropped": size.dropped,
+    }
+
+
+def iso(time: datetime) -> str:
     return time.isoformat(timespec="microseconds")

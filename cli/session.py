@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +22,14 @@ FILE: Final = "workerclient.yaml"
 Result = TypeVar("Result")
 
 
+@dataclass
+class Invocation:
+    """Of this program, as far as its command line has been read."""
+
+    config: str | None = None
+    verb: str | None = None
+
+
 def connected(
     context: typer.Context,
     task: Callable[[Client], Awaitable[Result]],
@@ -30,7 +39,7 @@ def connected(
     """What `task` returns; a Ctrl-C says `interrupted` and ends with its status."""
 
     async def run() -> Result:
-        async with client_of(context) as client:
+        async with Client(config_of(context.obj.config)) as client:
             return await task(client)
 
     try:
@@ -40,10 +49,9 @@ def connected(
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
-def client_of(context: typer.Context) -> Client:
-    """Of the configuration that `--config` or $WORKERCLIENT_CONFIG names, else the first found."""
-    named: str | None = context.obj
-    return Client(ClientConfig.load(found() if named is None else named))
+def config_of(named: str | None) -> ClientConfig:
+    """Of the file that `--config` or $WORKERCLIENT_CONFIG names, else of the first found."""
+    return ClientConfig.load(found() if named is None else named)
 
 
 def found() -> Path:

@@ -29,13 +29,15 @@ class ExitStatus(IntEnum):
     UNAVAILABLE = 6
     CANNOT_WRITE = 7
     FAULT = 70
+    TIME_IS_UP = 124
+    OURS = 125
     INTERRUPTED = 130
     READER_GONE = 141
 
 
 MEANING: Final = {
-    ExitStatus.DONE: "done; for stream: complete, however the job ended",
-    ExitStatus.LOST: "stream: how the job ended isn't known (LOST)",
+    ExitStatus.DONE: "done; for logs: complete, however the job ended",
+    ExitStatus.LOST: "logs: how the job ended isn't known (LOST)",
     ExitStatus.SETUP: "the command line, the configuration or a certificate must be mended",
     ExitStatus.NOT_FOUND: "no such job",
     ExitStatus.NOT_ALLOWED: "the server refuses the certificate, or its role doesn't allow it",
@@ -43,7 +45,9 @@ MEANING: Final = {
     ExitStatus.UNAVAILABLE: "not now: no server, no room, or the connection broke; try again",
     ExitStatus.CANNOT_WRITE: "stdout or stderr takes no more: disk full, or closed",
     ExitStatus.FAULT: "a fault of the server's or of this program's own",
-    ExitStatus.INTERRUPTED: "Ctrl-C; a job is never stopped by it",
+    ExitStatus.TIME_IS_UP: "wait --timeout: the time is up, and the job goes on",
+    ExitStatus.OURS: "run, wait: any of 1 to 70, said on stderr; all else is the job's own status",
+    ExitStatus.INTERRUPTED: "Ctrl-C; only that of run stops a job",
     ExitStatus.READER_GONE: "whoever read our output has gone (| head)",
 }
 
@@ -61,7 +65,16 @@ STATUS: Final[dict[type[BaseException], ExitStatus]] = {
     CannotWrite: ExitStatus.CANNOT_WRITE,
 }
 
+# Verbs whose status is the job's: there a failure of ours must not look like one of the job.
+PASSING_ON: Final = frozenset({"run", "wait"})
+
 
 def exit_status(error: Exception) -> ExitStatus:
     kinds = type(error).__mro__
     return next((STATUS[kind] for kind in kinds if kind in STATUS), ExitStatus.FAULT)
+
+
+def as_told_by(verb: str | None, status: ExitStatus) -> ExitStatus:
+    """That of a failure of ours."""
+    is_mixed_up = verb in PASSING_ON and status is not ExitStatus.READER_GONE
+    return ExitStatus.OURS if is_mixed_up else status

@@ -27,11 +27,14 @@ def rows(heading: str) -> list[list[str]]:
 def test_every_verb_is_there() -> None:
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     assert [row[0] for row in rows("# workerclient")] == list(verbs)
+    told = DOCUMENT.split("## Verbs", 1)[1].split("\n## ", 1)[0]
     for verb, command in verbs.items():
-        usage = re.search(rf"workerclient \[--config FILE\] {verb} +(.*(?:\n +\[.*)?)", DOCUMENT)
-        assert usage
-        options = {option for each in command.params for option in each.opts if option[:2] == "--"}
-        assert options - {"--job"} == set(re.findall(r"--[a-z-]+", usage[1]))
+        usage = re.search(rf"^workerclient {verb} +(.*(?:\n +.*)*)", told, re.MULTILINE)
+        assert usage, verb
+        options = {max(each.opts, key=len) for each in command.params if each.opts[0][0] == "-"}
+        shared = set(re.findall(r"--[a-z-]+", told.split("START OPTIONS:")[1].split("```")[0]))
+        named = set(re.findall(r"--[a-z-]+", usage[1]))
+        assert options <= named | {"--job"} | (shared if "START OPTIONS" in usage[1] else set())
 
 
 def test_every_status_is_there() -> None:

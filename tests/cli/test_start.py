@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from cli.app import app
-from cli.start import variable
+from cli.spec import pair
 
 
 def parsed(*arguments: str) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def test_what_cant_be_meant_is_an_error_that_says_so(arguments: list[str], sente
 
 
 @pytest.mark.parametrize(
-    ("text", "pair"), [("A=1", ("A", "1")), ("A=", ("A", "")), ("A=b=c", ("A", "b=c"))]
+    ("text", "both"), [("A=1", ("A", "1")), ("A=", ("A", "")), ("A=b=c", ("A", "b=c"))]
 )
-def test_a_variable_is_split_at_the_first_equals_sign(text: str, pair: tuple[str, str]) -> None:
-    assert variable(text) == pair
+def test_a_variable_is_split_at_the_first_equals_sign(text: str, both: tuple[str, str]) -> None:
+    assert pair(text, "--env") == both
 
 
 def test_a_variable_without_equals_sign_is_refused() -> None:
     with pytest.raises(typer.BadParameter, match="NAME=VALUE"):
-        variable("HOME")
+        pair("HOME", "--env")

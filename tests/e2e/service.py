@@ -115,6 +115,14 @@ def serving(
     assert "Traceback" not in log.read_text()
 
 
+def reloaded(service: Service) -> None:
+    """By SIGHUP. Return when the new server serves."""
+    before = service.server_pid
+    service.keeper.send_signal(signal.SIGHUP)
+    assert service.line().startswith("listening on ")
+    assert service.server_pid != before
+
+
 def line_of(keeper: subprocess.Popen[bytes], log: Path) -> str:
     """The next line on its stdout."""
     assert keeper.stdout

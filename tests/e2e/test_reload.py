@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import PATIENCE_S, Service, serving
+from tests.e2e.service import PATIENCE_S, Service, reloaded, serving
 from worker import Client, Job
 from worker.client import ClientConfig
 from worker.settings import Address
@@ -33,14 +33,6 @@ def client_of(service: Service) -> Client:
     )
 
 
-def reload(service: Service) -> None:
-    """Return when the new server serves."""
-    before = service.server_pid
-    service.keeper.send_signal(signal.SIGHUP)
-    assert service.line().startswith("listening on ")
-    assert service.server_pid != before
-
-
 async def read(job: Job) -> bytes:
     """To the end of the output, over as many servers as it takes."""
     return b"".join([chunk.data async for chunk in job.output()])
@@ -54,7 +46,7 @@ async def test_jobs_and_streams_go_on(service: Service, tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(read(job))
             for _ in range(3):
-                await asyncio.to_thread(reload, service)
+                await asyncio.to_thread(reloaded, service)
             await asyncio.to_thread((tmp_path / "go").write_text, "\n")
     assert reading.result().split() == [b"%d" % number for number in range(1, 5001)]
 
@@ -70,7 +62,7 @@ async def test_new_certificates_are_used_without_a_refused_connection(service: S
     wait_log(service, "nothing was replaced")
     for name in ("server.pem", "server.key"):
         (issued / name).rename(service.certificates / name)
-    reload(service)
+    reloaded(service)
     assert server.read_bytes() == before
     async with client_of(service) as client:
         assert (await (await client.start("true")).wait()).exit_code == 0

@@ -102,10 +102,22 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    """On a full disk without its side file of shared memory: nobody else opens it then."""
+    try:
+        return _opened(path, "NORMAL")
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_IOERR, *_FULL):
+            raise
+        log.warning("%s: %s; trying without a file of shared memory", path, error)
+        return _opened(path, "EXCLUSIVE")
+
+
+def _opened(path: Path, locking: str) -> sqlite3.Connection:
     # SQLite gives its side files the rights of the first one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     database = sqlite3.connect(path, isolation_level=None)
     try:
+        database.execute(f"PRAGMA locking_mode = {locking}")
         _check(database, path)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,120 @@
+"""Output with something before each line: its time, its job; or each line as JSON.
+
+A stamp stands before the first byte of a line only, however many chunks bring it. What bears
+the name of a job, or is JSON, is written a line at a time, so that lines of several jobs don't mix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from cli.descriptors import STDERR, STDOUT, say, write, write_text
+from cli.render import iso, one_line
+from worker.state import Chunk, Stream
+
+LONGEST: Final = 1024 * 1024  # bytes: a longer line is written in pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    timestamps: bool = False
+    prefix: str = ""
+    json: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """One that isn't at its end."""
+
+    offset: int
+    time: datetime | None
+    data: bytearray = field(default_factory=bytearray)
+
+
+class Lines:
+    """Of one job."""
+
+    def __init__(self, job: UUID, look: Look) -> None:
+        self._job = job
+        self._look = look
+        self._is_whole = bool(look.prefix) or look.json
+        self._open: dict[Stream, Line] = {}
+
+    def take(self, chunk: Chunk) -> None:
+        if chunk.skipped:
+            self._tell_dropped(chunk)
+        offset = chunk.offset
+        for part in _cut(chunk):
+            self._add(chunk, offset, part)
+            offset += len(part)
+
+    def finish(self) -> None:
+        """The output has ended: what has no line end is complete."""
+        for stream, line in list(self._open.items()):
+            if self._is_whole and line.data:
+                self._write(stream, line)
+        self._open.clear()
+
+    def _add(self, chunk: Chunk, offset: int, part: bytes) -> None:
+        line = self._open.get(chunk.stream)
+        if line is None:
+            line = self._open[chunk.stream] = Line(offset, chunk.time)
+            if not self._is_whole:
+                write(descriptor_of(chunk.stream), self._before(line))
+        if self._is_whole:
+            line.data += part
+        else:
+            write(descriptor_of(chunk.stream), part)
+        if part.endswith(b"\n") or len(line.data) >= LONGEST:
+            del self._open[chunk.stream]
+            if self._is_whole:
+                self._write(chunk.stream, line)
+
+    def _before(self, line: Line) -> bytes:
+        stamp = f"{iso(line.time)} " if self._look.timestamps and line.time else ""
+        return f"{self._look.prefix}{stamp}".encode()
+
+    def _write(self, stream: Stream, line: Line) -> None:
+        if self._look.json:
+            write_text(self._as_json(stream, line))
+            return
+        data = bytes(line.data)
+        end = b"" if data.endswith(b"\n") else b"\n"
+        write(descriptor_of(stream), self._before(line) + data + end)
+
+    def _as_json(self, stream: Stream, line: Line) -> str:
+        """`text` has its line end, if there is one: all texts together are the output."""
+        return one_line(
+            {
+                "jobID": str(self._job),
+                "offset": line.offset,
+                "stream": stream,
+                "time": line.time,
+                "text": line.data.decode(errors="surrogateescape"),
+            }
+        )
+
+    def _tell_dropped(self, chunk: Chunk) -> None:
+        if self._look.json:
+            gap = {"jobID": str(self._job), "offset": chunk.offset, "skipped": chunk.skipped}
+            write_text(one_line(gap))
+        else:
+            say(dropped(chunk))
+
+
+def _cut(chunk: Chunk) -> list[bytes]:
+    r"""Behind each \n; bytes.splitlines also cuts at \r."""
+    parts = chunk.data.split(b"\n")
+    lines = [part + b"\n" for part in parts[:-1]]
+    return [*lines, parts[-1]] if parts[-1] else lines
+
+
+def dropped(chunk: Chunk) -> str:
+    return f"{chunk.skipped} bytes of output were dropped before offset {chunk.offset}"
+
+
+def descriptor_of(stream: Stream) -> int:
+    return STDERR if stream is Stream.STDERR else STDOUT

@@ -1,0 +1,125 @@
+"""`logs`, and `stream`, its first name: what jobs have printed and print."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import typer
+
+from cli.descriptors import STDOUT, reader_watched, say
+from cli.json_option import AsJson
+from cli.lines import Lines, Look
+from cli.naming import Named, ids_of, shown
+from cli.output import copy
+from cli.session import connected
+from cli.statuses import ExitStatus
+from worker.client import Client
+from worker.state import Chunk, JobState, JobStatus, Stream
+
+STREAM_EXAMPLES: Final = ("stream -j 0b5f7cf2", "stream --offset 4096 -j 0b5f7cf2")
+EXAMPLES: Final = (
+    "logs 0b5f7cf2",
+    "logs --tail 20 0b5f7cf2",
+    "logs --timestamps --stderr 0b5f7cf2",
+    "logs --no-follow --json 0b5f7cf2 7d1e",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of the output."""
+
+    offset: Annotated[
+        int,
+        typer.Option("--offset", "--since-offset", metavar="BYTES", min=0, help="Where to begin."),
+    ] = 0
+    tail: Annotated[
+        int | None,
+        typer.Option("--tail", metavar="LINES", min=0, help="Its last lines, and what follows."),
+    ] = None
+    stdout: Annotated[bool, typer.Option("--stdout", help="The job's stdout alone.")] = False
+    stderr: Annotated[bool, typer.Option("--stderr", help="The job's stderr alone.")] = False
+    no_follow: Annotated[
+        bool, typer.Option("--no-follow", help="Up to where it is now; don't wait for more.")
+    ] = False
+
+    def of(self, client: Client, job: UUID) -> AsyncGenerator[Chunk, None]:
+        """Tagged: with the stream and time of each chunk."""
+        return client.output(
+            job,
+            offset=self.offset,
+            stream=self.stream,
+            tail_lines=self.tail,
+            follow=not self.no_follow,
+            tagged=True,
+        )
+
+    @property
+    def stream(self) -> Stream:
+        if self.stdout == self.stderr:
+            return Stream.ALL
+        return Stream.STDOUT if self.stdout else Stream.STDERR
+
+
+def logs(
+    context: typer.Context,
+    named: Named,
+    part: Part,
+    *,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", help="UTC, before each line.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Write a job's output, from its first byte on and live; of several jobs, line by line.
+
+    It ends when the job has ended. The job's stdout and stderr go to ours. Ctrl-C leaves the
+    job running. A connection that breaks is made again, and no byte is missing or twice.
+
+    A program that sees no terminal often keeps its output back until it has some KiB of it:
+    python3 -u, stdbuf -oL and grep --line-buffered are remedies.
+    """
+    digits = named.digits()
+
+    async def written(client: Client) -> list[JobStatus]:
+        async with reader_watched(STDOUT):
+            jobs = await ids_of(client, digits)
+            many = len(jobs) > 1
+            await _all(
+                [
+                    copy(
+                        part.of(client, job),
+                        lines_of(job, Look(timestamps, f"{str(job)[:8]} " if many else "", json)),
+                    )
+                    for job in jobs
+                ]
+            )
+        return [] if part.no_follow else [await client.status(job) for job in jobs]
+
+    which = " ".join(map(shown, digits))
+    detached = f"detached; job {which} goes on: workerclient stop {which} would end it"
+    statuses = connected(context, written, interrupted=detached)
+    lost = [status for status in statuses if status.state is JobState.LOST]
+    for status in lost:
+        say(f"job {status.id} is lost: {status.reason}")
+    if lost:
+        raise typer.Exit(ExitStatus.LOST)
+
+
+def lines_of(job: UUID, look: Look) -> Lines | None:
+    """None: the bytes as they stand."""
+    return None if look == Look() else Lines(job, look)
+
+
+async def _all(copies: list[Coroutine[Any, Any, None]]) -> None:
+    """At the same time; the first that fails ends them, with its own error."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for each in copies:
+                tasks.create_task(each)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

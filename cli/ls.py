@@ -1,0 +1,114 @@
+"""`ls`: which jobs there are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from cli.descriptors import STDOUT, reader_watched, write_text
+from cli.json_option import AsJson
+from cli.render import as_json
+from cli.session import connected
+from cli.spec import Several, pair
+from cli.table import HEAD, row
+from worker.client import Client
+from worker.listing import JobFilter
+from worker.state import FINAL, JobState, JobStatus
+
+EXAMPLES: Final = ("ls", "ls --all --state lost", "ls --label team=a --json", "ls --watch")
+RECENT: Final = 20  # jobs that have ended
+LIVE: Final = frozenset({JobState.STARTED, JobState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    all: Annotated[
+        bool, typer.Option("--all", help=f"Not the {RECENT} newest alone of those that ended.")
+    ] = False
+    state: Annotated[
+        Several, typer.Option(metavar="STATE", help="started, running, exited, stopped, lost.")
+    ] = None
+    label: Annotated[
+        Several, typer.Option(metavar="NAME=VALUE", help="That bear it; again for more.")
+    ] = None
+    owner: Annotated[str, typer.Option(metavar="NAME", help="Whose certificate started it.")] = ""
+
+    @property
+    def states(self) -> frozenset[JobState]:
+        return frozenset(map(state_of_name, self.state or []))
+
+    def among(self, states: frozenset[JobState]) -> JobFilter:
+        labels = dict(pair(each, "--label") for each in self.label or [])
+        return JobFilter(states=states, labels=labels, owner=self.owner)
+
+    def has(self, job: JobStatus) -> bool:
+        """What `watch`, which knows no filter, is filtered by."""
+        which = self.among(self.states)
+        return (
+            (not which.states or job.state in which.states)
+            and (not which.owner or job.owner == which.owner)
+            and which.labels.items() <= job.labels.items()
+        )
+
+
+def state_of_name(name: str) -> JobState:
+    if name not in set(JobState):
+        names = ", ".join(JobState)
+        raise typer.BadParameter(f"{name!r} is none of {names}", param_hint="--state")
+    return JobState(name)
+
+
+def ls(
+    context: typer.Context,
+    which: Which,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with each change, until Ctrl-C.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """List jobs, newest first: those that haven't ended, and the newest of those that have."""
+
+    async def listed(client: Client) -> None:
+        write_text("" if json else HEAD)
+        async with reader_watched(STDOUT), aclosing(_found(client, which)) as jobs:
+            revision = 0
+            async for job in jobs:
+                revision = max(revision, job.revision)
+                _write(job, json=json)
+            if watch:
+                await _watched(client, which, revision, json=json)
+
+    which.among(which.states)  # what is wrong is said before anything is dialled
+    connected(context, listed)
+
+
+async def _found(client: Client, which: Which) -> AsyncGenerator[JobStatus, None]:
+    states = which.states
+    if which.all:
+        async for job in client.list(which.among(states)):
+            yield job
+        return
+    live, ended = (states or LIVE) & LIVE, (states or FINAL) & FINAL
+    if live:
+        async for job in client.list(which.among(live)):
+            yield job
+    if ended:
+        for job in (await client.page(which.among(ended), limit=RECENT)).jobs:
+            yield job
+
+
+async def _watched(client: Client, which: Which, since: int, *, json: bool) -> None:
+    async with aclosing(client.watch(since=since)) as changes:
+        async for job in changes:
+            if which.has(job):
+                _write(job, json=json)
+
+
+def _write(job: JobStatus, *, json: bool) -> None:
+    write_text(as_json(job) if json else row(job, datetime.now(UTC)))

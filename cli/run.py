@@ -1,0 +1,77 @@
+"""`run`: a job as if it were a command here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+from uuid import uuid4
+
+import typer
+
+from cli.attached import attached
+from cli.descriptors import say, write_text
+from cli.json_option import AsJson
+from cli.lines import Look
+from cli.render import as_json
+from cli.session import connected
+from cli.spec import Bounds, Surroundings, spec_of
+from cli.start import Words, may_run, print_started
+from cli.statuses import ExitStatus
+from cli.wait import status_of
+from worker.client import Client
+from worker.state import JobStatus
+
+EXAMPLES: Final = (
+    "run -- make all",
+    "run sh -args -c 'exit 3'",
+    "run --stdin -- wc -l < file",
+    "run --detach -- ./nightly",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Our stdin is the job's; else it has /dev/null.")
+    ] = False
+    detach: Annotated[bool, typer.Option("--detach", help="As start: print the id and leave.")] = (
+        False
+    )
+    show_id: Annotated[bool, typer.Option("--show-id", help="Say the id on stderr.")] = False
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="UTC, before each line.")] = False
+
+
+def run(
+    context: typer.Context,
+    around: Surroundings,
+    bounds: Bounds,
+    manner: Manner,
+    words: Words = None,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Run a job as if it were a command here, and exit with its code (128 + N for signal N).
+
+    Its stdout and stderr are ours. Ctrl-C stops it, a second one kills it. With --json each line
+    of output is an object, and the last one is the status.
+    """
+    if manner.detach and manner.stdin:
+        raise typer.BadParameter("a job that is left alone has no stdin", param_hint="--detach")
+    spec = spec_of(words or [], around, bounds, has_input=manner.stdin)
+    if manner.detach:
+        print_started(context, spec, json=json)
+        return
+    job_id = uuid4()
+
+    async def ran(client: Client) -> tuple[JobStatus, bool]:
+        job = await client.submit(spec, job_id)
+        if manner.show_id:
+            say(f"job {job.id}")
+        look = Look(timestamps=manner.timestamps, json=json)
+        return await attached(job, look, has_input=manner.stdin)
+
+    status, was_asked = connected(context, ran, interrupted=may_run(job_id))
+    if json:
+        write_text(as_json(status))
+    code = status_of(status)
+    raise typer.Exit(code or (ExitStatus.INTERRUPTED if was_asked else ExitStatus.DONE))

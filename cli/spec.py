@@ -1,0 +1,156 @@
+"""What `start` and `run` are told about a job besides its command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.amounts import seconds_of, size_of
+from worker.errors import BadConfig
+from worker.limits import LEAST_NICE, NICEST, Limits
+from worker.spec import (
+    DEFAULT_GRACE_PERIOD,
+    DEFAULT_STOP_SIGNAL,
+    MAX_GRACE_PERIOD,
+    JobSpec,
+    OutputMode,
+)
+
+Several = list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    env: Annotated[
+        Several, typer.Option(metavar="NAME=VALUE", help="A variable for the job; again for more.")
+    ] = None
+    env_file: Annotated[
+        Several,
+        typer.Option(metavar="FILE", help="Variables: NAME=VALUE a line; --env goes first."),
+    ] = None
+    directory: Annotated[
+        str | None,
+        typer.Option("--cwd", "--directory", metavar="PATH", help="Where it runs; absolute."),
+    ] = None
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As whom, if the server allows it.")
+    ] = None
+    label: Annotated[
+        Several, typer.Option(metavar="NAME=VALUE", help="To find it by; again for more.")
+    ] = None
+    merged: Annotated[
+        bool, typer.Option("--merged", help="One pipe for stdout and stderr: their exact order.")
+    ] = False
+    grace_period: Annotated[
+        float,
+        typer.Option(
+            "--grace",
+            "--grace-period",
+            metavar="SECONDS",
+            min=0,
+            max=MAX_GRACE_PERIOD,
+            help="What a stop leaves between the stop signal and SIGKILL.",
+        ),
+    ] = DEFAULT_GRACE_PERIOD
+    stop_signal: Annotated[str, typer.Option(metavar="SIGNAL", help="What a stop sends first.")] = (
+        DEFAULT_STOP_SIGNAL
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="TIME", parser=seconds_of, help="It is ended after 90, 5m, 2h, 1d."),
+    ] = None
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="SIZE", parser=size_of, help="Of all its processes: 64M, 1GiB."),
+    ] = None
+    cpus: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="1.5 = one and a half processors.")
+    ] = None
+    pids: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="How many processes at a time.")
+    ] = None
+    output_cap: Annotated[
+        int | None,
+        typer.Option(metavar="SIZE", parser=size_of, help="Output beyond it is dropped."),
+    ] = None
+    open_files: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Descriptors, of each process.")
+    ] = None
+    core: Annotated[
+        int | None,
+        typer.Option(metavar="SIZE", parser=size_of, help="Largest core file, of each process."),
+    ] = None
+    nice: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help=f"{LEAST_NICE} to {NICEST}.")
+    ] = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            time=self.timeout,
+            memory=self.memory,
+            cpus=self.cpus,
+            processes=self.pids,
+            output=self.output_cap,
+            open_files=self.open_files,
+            core=self.core,
+            nice=self.nice,
+        )
+
+
+def spec_of(
+    words: list[str], around: Surroundings, bounds: Bounds, *, has_input: bool = False
+) -> JobSpec:
+    command, *arguments = words
+    return JobSpec(
+        command,
+        tuple(arguments),
+        environment=variables(around),
+        working_directory=around.directory,
+        output_mode=OutputMode.MERGED if around.merged else OutputMode.SEPARATE,
+        grace_period=around.grace_period,
+        labels=dict(pair(each, "--label") for each in around.label or []),
+        user=around.user,
+        input=has_input,
+        stop_signal=around.stop_signal,
+        limits=bounds.limits,
+    )
+
+
+def variables(around: Surroundings) -> Mapping[str, str]:
+    of_files = {name: value for file in around.env_file or [] for name, value in lines_of(file)}
+    return of_files | dict(pair(each, "--env") for each in around.env or [])
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name, value
+
+
+def lines_of(file: str) -> Iterator[tuple[str, str]]:
+    """NAME=VALUE of each line, values as they stand: no quotes, no $. Empty and # lines count not.
+
+    Raises BadConfig, naming file and line.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise BadConfig(f"--env-file {file}: {error.strerror}") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        kept = line.removesuffix("\r")
+        if not kept.strip() or kept.lstrip().startswith("#"):
+            continue
+        name, equals, value = kept.partition("=")
+        if not equals:
+            raise BadConfig(f"--env-file {file}: line {number} is not NAME=VALUE")
+        yield name, value

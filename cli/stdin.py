@@ -1,0 +1,41 @@
+"""Our stdin for a job that is to have it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Final
+
+STDIN: Final = 0
+PIECE: Final = 64 * 1024  # bytes
+
+
+async def pieces_of_stdin() -> AsyncIterator[bytes]:
+    """Up to its end. Nothing is read ahead: what the job doesn't take is left to others."""
+    loop = asyncio.get_running_loop()
+    while True:
+        readable = loop.create_future()
+        try:
+            loop.add_reader(STDIN, _set, readable)
+        except (OSError, NotImplementedError):  # a plain file is always readable, and epoll says so
+            await asyncio.sleep(0)
+        else:
+            try:
+                await readable
+            finally:
+                loop.remove_reader(STDIN)
+        try:
+            data = os.read(STDIN, PIECE)
+        except BlockingIOError:
+            continue
+        except OSError:  # a terminal that has gone
+            return
+        if not data:
+            return
+        yield data
+
+
+def _set(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)

@@ -1,0 +1,76 @@
+"""`wait`: until jobs have ended, and with which status."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+from uuid import UUID
+
+import typer
+
+from cli.amounts import seconds_of
+from cli.descriptors import say, write_text
+from cli.json_option import AsJson
+from cli.naming import Named, ids_of
+from cli.render import as_json
+from cli.session import connected
+from cli.statuses import ExitStatus
+from worker.client import Client
+from worker.state import JobState, JobStatus
+
+EXAMPLES: Final = ("wait 0b5f7cf2", "wait --timeout 5m 0b5f7cf2 7d1e", "wait --any 0b5f7cf2 7d1e")
+
+
+def wait(
+    context: typer.Context,
+    named: Named,
+    *,
+    any_: Annotated[bool, typer.Option("--any", help="Until the first of them ends.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="TIME", parser=seconds_of, help="At most: 90, 5m, 2h.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Wait until a job has ended, and exit with its code: 128 + N where signal N ended it.
+
+    Of several it is the first that isn't 0, in the order of the command line.
+    """
+    digits = named.digits()
+
+    async def waited(client: Client) -> list[JobStatus]:
+        ids = await ids_of(client, digits)
+        return await (_first if any_ else _all)(client, ids, timeout)
+
+    statuses = connected(context, waited, interrupted="interrupted: jobs go on")
+    if json:
+        write_text("".join(map(as_json, statuses)))
+    counted = [each for each in statuses if each.is_final] if any_ else statuses
+    codes = [status_of(each) for each in counted] or [ExitStatus.TIME_IS_UP]
+    raise typer.Exit(next(filter(None, codes), ExitStatus.DONE))
+
+
+def status_of(status: JobStatus) -> int:
+    """The exit status that tells how a job ended, or that it hasn't."""
+    if not status.is_final:
+        say(f"job {status.id} hasn't ended: it is {status.state}")
+        return ExitStatus.TIME_IS_UP
+    if status.state is JobState.LOST or status.exit_code is None:
+        say(f"job {status.id} is lost: {status.reason}")
+        return ExitStatus.OURS
+    return status.exit_code
+
+
+async def _all(client: Client, ids: list[UUID], timeout: float | None) -> list[JobStatus]:
+    return await asyncio.gather(*(client.wait(each, timeout) for each in ids))
+
+
+async def _first(client: Client, ids: list[UUID], timeout: float | None) -> list[JobStatus]:
+    """Those that have ended when the first one has; all, where none has in time."""
+    waits = [asyncio.ensure_future(client.wait(each, timeout)) for each in ids]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return [each.result() for each in waits if each in done]
+    finally:
+        for each in waits:
+            each.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
