@@ -85,8 +85,10 @@ def begin(request: Spawn, place: Place) -> Begun:
             given.callback(os.close, reading)
             writing.append(reading)
         if request.uid is not None:
-            for end in writing:
-                os.fchown(end, request.uid, -1)  # or /dev/stderr is denied to it
+            # Or /dev/stderr is denied to it. Who isn't root can't; the child says so better.
+            with contextlib.suppress(PermissionError):
+                for end in writing:
+                    os.fchown(end, request.uid, -1)
         cgroup, tree = None, None
         if place.cgroups:
             cgroup = Cgroup(place.cgroups / request.job)

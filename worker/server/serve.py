@@ -72,6 +72,8 @@ async def serve(
     config: ServerConfig, sockets: Sequence[socket.socket], keeper: socket.socket
 ) -> int:
     """Until the keeper is gone."""
+    if config.job_user is None:
+        log.warning("jobs run as the service's own user, and can read its key: see jobUser")
     context = server_context(config.client_ca, config.server_certificate, config.server_key)
     async with (
         Registry(
