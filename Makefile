@@ -2,10 +2,10 @@
 PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do python$$v -c "" 2>/dev/null && echo python$$v && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types gencheck pythons foreign torture bench gentestcert proto clean
+.PHONY: help demo test check format lint types gencheck pythons foreign torture check-vm bench gentestcert proto clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -45,6 +45,9 @@ foreign: .venv/ready ## clients in Go, Node and Python: install what they need, 
 
 torture: .venv/ready ## 1,000 times kill -9 of the server under load (KILLS=N: fewer)
 	$(BIN)/python -m tests.torture --kills $(or $(KILLS),1000)
+
+check-vm: ## limits under a real systemd with all cgroup controllers, in a virtual machine (Debian, root)
+	@.ci/vm
 
 bench: .venv/ready ## ratios against a peer, measured in the same run
 	$(BIN)/python -m tests.bench

@@ -22,7 +22,12 @@ from worker.errors import NotNow, WorkerError
 from worker.job import Job
 from worker.state import JobStatus
 
-ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Some systems have no SIGHUP.
+ENDING: Final = [
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+]
 
 
 async def attached(job: Job, look: Look, *, has_input: bool) -> tuple[JobStatus, bool]:

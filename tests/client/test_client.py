@@ -100,7 +100,7 @@ async def test_output_asks_for_what_was_asked(certificates: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("offset", [-1, 2**63])
+@pytest.mark.parametrize("offset", [-1, 2**64])
 async def test_an_impossible_offset_is_refused_before_it_is_sent(
     certificates: Path, offset: int
 ) -> None:

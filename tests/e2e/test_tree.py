@@ -71,13 +71,13 @@ FORKS_TWICE = f"setsid sh -c 'sleep {MARK} & exit' "
 IGNORING = "trap '' TERM; "
 ROWS = {
     "children in the background": Row(
-        f"sleep {MARK} & sleep {MARK} & echo up; wait", signal="SIGTERM"
+        f"sleep {MARK} & sleep {MARK} & echo up; wait; exec sleep {MARK}", signal="SIGTERM"
     ),
     "a child with a session of its own": Row(
-        f"setsid sleep {MARK} & echo up; wait", signal="SIGTERM"
+        f"setsid sleep {MARK} & echo up; wait; exec sleep {MARK}", signal="SIGTERM"
     ),
     "a double fork with its own session": Row(
-        f"{FORKS_TWICE}; echo up; sleep {MARK}", signal="SIGTERM"
+        f"{FORKS_TWICE}; echo up; exec sleep {MARK}", signal="SIGTERM"
     ),
     "scripts that call scripts": Row(
         f"bash -c 'bash -c \"echo up; sleep {MARK}; :\"; :'; :", signal="SIGTERM"
@@ -88,7 +88,7 @@ ROWS = {
         grace=0.3,
     ),
     "stopped by SIGSTOP": Row(
-        f"sleep {MARK} & echo up; kill -STOP $!; kill -STOP $$; wait", signal="SIGTERM"
+        f"sleep {MARK} & echo up; kill -STOP $!; kill -STOP $$; exec sleep {MARK}", signal="SIGTERM"
     ),
     "the leader ends, others hold its pipes": Row(
         f"sleep {MARK} & echo up; exit 3", code=3, is_stopped=False
@@ -102,7 +102,7 @@ ROWS = {
     "a daemon at the normal end": Row(f"{FORKS_TWICE}; exit 5", code=5, is_stopped=False),
     "the leader dies at once, its child ends in order": Row(
         f"(trap 'sleep 0.3; echo in-order; exit' TERM; echo up; sleep {MARK} & wait) & "
-        "trap - TERM; wait",
+        f"trap - TERM; wait; exec sleep {MARK}",
         signal="SIGTERM",
         prints=b"in-order",
     ),
@@ -111,10 +111,12 @@ ROWS = {
         signal="SIGKILL",
         grace=0.4,
     ),
-    "closed stdout": Row(f"echo up; exec >&- 2>&-; sleep {MARK} & wait", signal="SIGTERM"),
+    "closed stdout": Row(
+        f"echo up; exec >&- 2>&-; sleep {MARK} & wait; exec sleep {MARK}", signal="SIGTERM"
+    ),
     "exec of another program": Row(f"echo up; exec sleep {MARK}", signal="SIGTERM"),
     "an exit of its own in time": Row(
-        f"trap 'exit 7' TERM; echo up; sleep {MARK} & wait; wait", code=7
+        f"trap 'exit 7' TERM; echo up; sleep {MARK} & while :; do wait; sleep 0.1; done", code=7
     ),
 }
 

@@ -11,7 +11,7 @@ import signal
 from resource import struct_rusage
 
 from worker.keeper.loop import Callback, Loop, Owner
-from worker.keeper.processes import below, mark_of, snapshot
+from worker.keeper.processes import below, mark_of, process, snapshot
 from worker.keeper.tree import send
 from worker.keeper.usage import Used, used_by_leader
 
@@ -28,12 +28,21 @@ class SessionTree:
         # By the session or the mark: among ours alone, as anybody may wear either.
         roots = {pid for pid in ours if seen.get(pid) and seen[pid].session == self.leader}
         roots |= {pid for pid in ours - roots if pid != os.getpid() and mark_of(pid) == self._job}
-        return [
-            pid for pid in below({self.leader, *roots}, seen) if pid in seen and seen[pid].is_alive
-        ]
+        found = below({self.leader, *roots}, seen)
+        # The leader first: what it makes of a signal isn't to depend on its children's ends.
+        first = sorted(found, key=lambda pid: (pid != self.leader, pid))
+        return [pid for pid in first if pid in seen and seen[pid].is_alive]
 
     def has(self, pid: int) -> bool:
-        return pid in self.pids()
+        """The same for one process: by it, or one that it descends from, up to us."""
+        is_own, at = False, pid
+        while at != os.getpid():
+            seen = process(at)
+            if seen is None or not seen.parent or (at == pid and not seen.is_alive):
+                return False
+            is_own = is_own or self.leader in (at, seen.session) or mark_of(at) == self._job
+            at = seen.parent
+        return is_own
 
     def used(self, by_leader: struct_rusage) -> Used:
         return used_by_leader(by_leader)
