@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for v in 3.11 3.12 3.13 3; do python$$v -c "" 2>/dev/null && echo python$$v && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types gencheck pythons foreign torture check-vm bench gentestcert proto clean
+.PHONY: help demo test check format lint types gencheck pythons foreign torture check-vm powercut bench gentestcert proto clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ torture: .venv/ready ## 1,000 times kill -9 of the server under load (KILLS=N: f
 
 check-vm: ## limits under a real systemd with all cgroup controllers, in a virtual machine (Debian, root)
 	@.ci/vm
+
+powercut: ## what jobs are after a power cut, in a virtual machine (Debian, root)
+	@.ci/vm powercut
 
 bench: .venv/ready ## ratios against a peer, measured in the same run
 	$(BIN)/python -m tests.bench

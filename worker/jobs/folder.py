@@ -57,7 +57,7 @@ def output_size(folder: Path) -> int:
 
 def make_durable(folder: Path) -> None:
     """Take all that `folder` holds through a power cut. Blocks: call it in a thread."""
-    for name in ("output", "index", "ended"):
+    for name in ("request", "output", "index", "ended"):
         sync(folder / name)
     sync(folder)  # the names of its files
     sync(folder.parent)  # its own
