@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.folders import ENDED, STARTED_US, request_of, versioned, write_ended, write_output
+from tests.jobs.folders import (
+    ENDED,
+    STARTED_US,
+    request_of,
+    versioned,
+    write_ended,
+    write_output,
+    write_request,
+)
 from worker.errors import BadState
 from worker.jobs.clock import utc
 from worker.jobs.ending import final_status
@@ -22,6 +30,7 @@ VALUES = asdict(ENDED)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_output(tmp_path / "job", b"abc", [(Kind.RUN_STDOUT, 0, 1), (Kind.RUN_STDERR, 2, 1)])
+    write_request(tmp_path / "job", request_of())
     return tmp_path / "job"
 
 
