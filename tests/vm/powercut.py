@@ -23,7 +23,7 @@ CONFIG = Path("/etc/job-worker/workerclient.yaml")
 EXPECTED = Path("/expected.json")
 ONCE = Path("/once")
 TOLD = Path("/dev/vdb")  # a disk that the host made of what the client was told
-ENDED = 30
+ENDED, TOLD_LATE, RUNNING = 30, 10, 3
 
 
 async def before(client: Client) -> None:
@@ -33,12 +33,12 @@ async def before(client: Client) -> None:
         job = await client.start("sh", "-c", script)
         await job.wait()
         ended[str(job.id)] = number
-    running = [
-        str((await client.start("sh", "-c", "while :; do echo more; sleep 0.01; done")).id)
-        for _ in range(3)
-    ]
+    prints = f"echo x >> {ONCE}; while :; do echo more; sleep 0.01; done"
+    running = [str((await client.start("sh", "-c", prints)).id) for _ in range(RUNNING)]
     keep({"ended": ended, "running": running})
-    for number in range(ENDED, ENDED + 10):  # told to be final, and no sync of ours after them
+    for number in range(
+        ENDED, ENDED + TOLD_LATE
+    ):  # told to be final, and no sync of ours after them
         job = await client.start("sh", "-c", f"seq {number * 100}; exit {number}")
         await job.wait()
         print(f"TOLD {job.id} {number}", flush=True)
@@ -74,6 +74,7 @@ def expected_now() -> dict[str, dict[str, int]]:
     """What was there before the cut, and what only the client's own console remembers."""
     expected: dict[str, dict[str, int]] = json.loads(EXPECTED.read_text())
     expected["ended"] |= json.loads(TOLD.read_bytes().rstrip(b"\0"))
+    assert len(expected["ended"]) == ENDED + TOLD_LATE
     return expected
 
 
@@ -102,6 +103,6 @@ if __name__ == "__main__":
     is_back = EXPECTED.exists()
     asyncio.run(main(expected_now() if is_back else None))
     ran = len(ONCE.read_text().split())
-    assert ran == ENDED, f"{ran} runs of {ENDED} commands"
+    assert ran == ENDED + RUNNING, f"{ran} runs of {ENDED + RUNNING} commands"
     print("ok what was told is true after a power cut")
     print("DONE", flush=True)
