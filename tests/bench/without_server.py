@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import statistics
 import time
@@ -17,7 +18,7 @@ from tests.e2e.service import Service, serving
 
 MEGABYTES = 300
 ROUNDS = 3
-PRINT = "read x < {gate}; head -c {megabytes}M /dev/zero"
+PRINT = "echo $$ > {gate}.pid; read x < {gate}; exec head -c {megabytes}M /dev/zero"
 
 
 def measure_without_server(folder: Path, certificates: Path) -> None:
@@ -28,14 +29,15 @@ def measure_without_server(folder: Path, certificates: Path) -> None:
         os.mkfifo(gate)
     with serving(home, certificates) as service:
         asyncio.run(start_printers(service, gates))
-        served = [printed(home, gate) for gate in gates[:ROUNDS]]
+        served = [printed(gate) for gate in gates[:ROUNDS]]
         file = home / "server.yaml"
         text = file.read_text()
         file.write_text("broken")  # no server comes up until it is mended
         os.kill(service.server_pid, signal.SIGKILL)
-        alone = [printed(home, gate) for gate in gates[ROUNDS:]]
+        alone = [printed(gate) for gate in gates[ROUNDS:]]
         file.write_text(text)
         assert service.line().startswith("listening on ")
+    check_all_is_kept(home)
     ratio = statistics.median(alone) / statistics.median(served)
     what = "output while the server is down"
     print(f"{what:36} {MEGABYTES:>8} MB  {statistics.median(alone):7.3f} s  ratio {ratio:5.2f}")
@@ -48,19 +50,19 @@ async def start_printers(service: Service, gates: list[Path]) -> None:
             await client.start("sh", "-c", script)
 
 
-def printed(home: Path, gate: Path) -> float:
-    """Seconds until the one at `gate` has printed all, and the keeper has recorded it."""
-    before = set(ended(home))
-    began = time.perf_counter()
-    gate.write_text("\n")
-    while not (new := set(ended(home)) - before):
-        time.sleep(0.002)
+def printed(gate: Path) -> float:
+    """Seconds until the one that waits at `gate` has printed all."""
+    with gate.open("w") as opened:  # once it waits there
+        pidfd = os.pidfd_open(int(gate.with_name(f"{gate.name}.pid").read_text()))
+        began = time.perf_counter()
+        opened.write("\n")
+    select.select([pidfd], [], [])
     took = time.perf_counter() - began
-    (folder,) = new
-    content = json.loads((folder / "ended").read_text())["content"]
-    assert content["stdout"] == MEGABYTES * 2**20
+    os.close(pidfd)
     return took
 
 
-def ended(home: Path) -> list[Path]:
-    return [file.parent for file in (home / "state" / "jobs").glob("*/ended")]
+def check_all_is_kept(home: Path) -> None:
+    for file in (home / "state" / "jobs").glob("*/ended"):
+        content = json.loads(file.read_text())["content"]
+        assert (content["stdout"], content["dropped"]) == (MEGABYTES * 2**20, 0)

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,6 +122,14 @@ def reloaded(service: Service) -> None:
     service.keeper.send_signal(signal.SIGHUP)
     assert service.line().startswith("listening on ")
     assert service.server_pid != before
+
+
+def wait_log(service: Service, text: str) -> None:
+    """Until its log says so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while text not in service.log.read_text():
+        assert time.monotonic() < deadline, service.log.read_text()
+        os.sched_yield()
 
 
 def line_of(keeper: subprocess.Popen[bytes], log: Path) -> str:

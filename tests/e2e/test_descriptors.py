@@ -2,19 +2,37 @@
 
 import asyncio
 import os
-from contextlib import aclosing, suppress
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.client.test_with_server import client_for
-from tests.e2e.service import serving
+from tests.e2e.service import Service, serving
 from worker import Client, Job
 from worker.errors import NoRoom
 
 FEW = ["prlimit", "--nofile=256:256"]
 WATCHERS = 2000
-AT_ONCE = 50
+AT_ONCE = 100
+ROOT = Path(__file__).parents[2]
+WATCH = """
+import asyncio, sys
+from pathlib import Path
+from uuid import UUID
+from tests.client.scripted import client_of
+from worker import Client
+from worker.settings import Address
+
+async def main(certificates, address, job, count):
+    async with Client(client_of(Path(certificates), Address.parsed(address))) as client:
+        outputs = [client.output(UUID(job)) for _ in range(int(count))]
+        await asyncio.gather(*map(anext, outputs))
+        print("watching", flush=True)
+        await asyncio.gather(*map(anext, outputs))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
 def descriptors(pid: int) -> int:
@@ -46,29 +64,28 @@ async def test_at_the_limit_the_others_are_unharmed_and_room_is_used_again(
 
 @pytest.mark.timeout(180)
 async def test_watchers_that_vanish_leave_nothing(tmp_path: Path, certificates: Path) -> None:
+    """Killed in the middle, with all their connections; each watched a silent job."""
     with serving(tmp_path, certificates) as service:
         async with client_for(service) as client:
             job = await client.start("sh", "-c", "echo up; exec sleep 600")
-            await watched_once(service_client := client_for(service), job)
-            del service_client
-            pids = service.server_pid, service.keeper.pid
-            before = [descriptors(pid) for pid in pids]
+            await vanished(service, job)  # what is loaded once isn't counted
+            before = {pid: descriptors(pid) for pid in (service.server_pid, service.keeper.pid)}
             for _ in range(WATCHERS // AT_ONCE):
-                async with client_for(service) as watching:
-                    await asyncio.gather(*(vanishing(watching, job) for _ in range(AT_ONCE)))
-            await client.status(job.id)
-            while [descriptors(pid) for pid in pids] > before:
+                await vanished(service, job)
+            while any(descriptors(pid) > count for pid, count in before.items()):
                 await client.status(job.id)
             assert not (await job.status()).is_final
 
 
-async def vanishing(client: Client, job: Job) -> None:
-    """A watcher that leaves a silent job in the middle."""
-    async with aclosing(client.output(job.id)) as chunks:
-        with suppress(StopAsyncIteration):
-            await anext(chunks)
-
-
-async def watched_once(client: Client, job: Job) -> None:
-    async with client:
-        await vanishing(client, job)
+async def vanished(service: Service, job: Job) -> None:
+    """AT_ONCE watchers in a process that is killed once each of them has got its first bytes."""
+    watching = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", WATCH, str(service.certificates), service.address, str(job.id), str(AT_ONCE)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert watching.stdout
+    assert await watching.stdout.readline() == b"watching\n"
+    watching.kill()
+    await watching.wait()

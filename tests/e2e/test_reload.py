@@ -4,13 +4,12 @@ import asyncio
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import PATIENCE_S, Service, reloaded, serving
+from tests.e2e.service import Service, reloaded, serving, wait_log
 from worker import Client, Job
 from worker.client import ClientConfig
 from worker.settings import Address
@@ -89,10 +88,3 @@ async def test_what_can_not_be_taken_changes_nothing(
     assert service.server_pid == before
     async with client_of(service) as client:
         assert (await (await client.start("true")).wait()).exit_code == 0
-
-
-def wait_log(service: Service, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while text not in service.log.read_text():
-        assert time.monotonic() < deadline, service.log.read_text()
-        os.sched_yield()

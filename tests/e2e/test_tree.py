@@ -6,7 +6,6 @@ Each row runs through the real server, with cgroups and without.
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -15,8 +14,8 @@ import pytest
 
 from tests.client.test_with_server import client_for, text_of
 from tests.e2e.service import Service, serving
+from tests.jobs.scripts import wait_for
 from tests.keeper.test_ways import without_cgroups
-from worker import Job
 from worker.errors import JobNotFound
 from worker.spec import JobSpec
 from worker.state import Cause, JobState, JobStatus
@@ -45,16 +44,6 @@ def alive(mark: str = MARK) -> list[bytes]:
         if mark.encode() in line:
             found.append(line)
     return found
-
-
-async def up(job: Job, text: bytes = b"up") -> None:
-    """Until it has printed `text`."""
-    seen = b""
-    async with aclosing(job.output()) as chunks:
-        async for chunk in chunks:
-            seen += chunk.data
-            if text in seen:
-                return
 
 
 @dataclass(frozen=True)
@@ -126,7 +115,7 @@ async def test_nothing_is_left(service: Service, row: Row) -> None:
     async with client_for(service) as client:
         job = await client.start("bash", "-c", row.script, grace_period=row.grace)
         if row.is_stopped:
-            await up(job)
+            await wait_for(job, b"up")
             await job.stop()
         status = await job.wait()
         assert alive() == []
@@ -219,7 +208,7 @@ async def test_fifty_stops_at_once_and_others_are_answered(service: Service) -> 
         jobs = await asyncio.gather(
             *(client.start("bash", "-c", script, grace_period=2) for _ in range(50))
         )
-        await asyncio.gather(*map(up, jobs))
+        await asyncio.gather(*(wait_for(job, b"up") for job in jobs))
         await asyncio.gather(*(job.stop() for job in jobs))
         loop = asyncio.get_running_loop()
         began = loop.time()

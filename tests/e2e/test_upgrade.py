@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.test_with_server import client_for, text_of
-from tests.e2e.service import Service, configured, serving
+from tests.e2e.service import Service, configured, serving, wait_log
 
 ROOT = Path(__file__).parents[2]
 COUNT = 3000
@@ -58,12 +58,6 @@ def service(tmp_path: Path, certificates: Path, installed: Installed) -> Iterato
         yield started
 
 
-def said(service: Service, text: str) -> None:
-    """Until its log says so; pytest's time limit bounds it."""
-    while text not in service.log.read_text():
-        continue
-
-
 async def test_new_code_serves_and_no_byte_is_lost(
     service: Service, installed: Installed, tmp_path: Path
 ) -> None:
@@ -78,7 +72,7 @@ async def test_new_code_serves_and_no_byte_is_lost(
         service.keeper.send_signal(signal.SIGHUP)
         assert (await asyncio.to_thread(service.line)).startswith("upgraded on ")
         assert service.keeper.pid == pid
-        await asyncio.to_thread(said, service, "SIGHUP: upgraded; 1 jobs go on")
+        await asyncio.to_thread(wait_log, service, "SIGHUP: upgraded; 1 jobs go on")
         await asyncio.to_thread((tmp_path / "go").write_text, "\n")
         assert (await reading).split() == [b"%d" % number for number in range(1, COUNT + 1)]
         assert (await job.wait()).exit_code == 7
@@ -100,7 +94,7 @@ async def test_what_can_not_be_imported_changes_nothing(
         server = service.server_pid
         installed.change(module, before, after)
         service.keeper.send_signal(signal.SIGHUP)
-        await asyncio.to_thread(said, service, "nothing was replaced")
+        await asyncio.to_thread(wait_log, service, "nothing was replaced")
         assert service.server_pid == server
         await job.stop()
         assert (await job.wait()).signal == "SIGTERM"

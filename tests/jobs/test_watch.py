@@ -35,6 +35,13 @@ async def test_one_job_is_watched_to_its_end(registry: Registry) -> None:
     assert revisions == sorted(set(revisions))
 
 
+async def test_of_a_job_that_has_ended_nothing_more_is_waited_for(registry: Registry) -> None:
+    job = await registry.start("true")
+    ended = await job.wait()
+    assert [status async for status in registry.watch(job.id, since=ended.revision)] == []
+    assert [status async for status in registry.watch(job.id)] == [ended]
+
+
 async def test_all_jobs_are_told_in_order_of_revision(registry: Registry) -> None:
     for _ in range(3):
         await (await registry.start("true")).wait()

@@ -43,7 +43,7 @@ async def before(client: Client) -> None:
         await job.wait()
         print(f"TOLD {job.id} {number}", flush=True)
     print("CUT", flush=True)
-    await asyncio.sleep(3600)  # until the power is gone
+    await asyncio.Event().wait()  # until the power is gone
 
 
 def keep(expected: dict[str, object]) -> None:

@@ -49,8 +49,10 @@ async def send_input(
     """See Job.send_input."""
     offset = await take_input(keeper, job, 0, b"")
     async for chunk in chunks:
-        for start in range(0, len(chunk), PIECE):
-            offset = await take_input(keeper, job, offset, chunk[start : start + PIECE])
+        rest = memoryview(chunk)
+        while rest:  # less than a piece is taken where another sender came in between
+            accepted = await take_input(keeper, job, offset, bytes(rest[:PIECE]))
+            rest, offset = rest[accepted - offset :], accepted
     if end:
         with suppress(NotNow):  # it has read all that it wanted, and ended
             await take_input(keeper, job, offset, b"", end=True)

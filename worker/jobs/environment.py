@@ -52,7 +52,7 @@ class User:
         """With all its groups, and none of ours. Raises InvalidRequest for one that isn't known."""
         try:
             entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-        except (KeyError, OverflowError):
+        except (KeyError, OverflowError, ValueError):  # of int: too many digits
             raise InvalidRequest(f"user: this machine knows no user {name!r}") from None
         groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
         found = cls.of(entry.pw_uid)

@@ -44,11 +44,23 @@ async def watched(
             latest = await _with_output(session, status)
             if latest.revision == since:  # else it has changed meanwhile, and is told in its turn
                 yield latest
-        if job_id is not None and changed and (changed[-1].is_final or changed[-1].removed):
+        if (
+            job_id is not None
+            and (not changed or changed[-1].removed)
+            and _is_over(session, job_id)
+        ):
             return
         if not changed:
             since = max(since, reached)
             await revisions.wait_beyond(since)
+
+
+def _is_over(session: Session, job_id: UUID) -> bool:
+    """Nothing more will be told of it, but that it was removed."""
+    try:
+        return session.roster.find(job_id).status.is_final
+    except JobNotFound:
+        return True
 
 
 async def _with_output(session: Session, status: JobStatus) -> JobStatus:

@@ -65,7 +65,7 @@ class Stdin:
 
     def _write(self) -> None:
         piece, pipe = self._piece, self.pipe
-        if piece is None or pipe is None:  # woken without need: nobody reads any more
+        if piece is None or pipe is None:  # nobody reads any more
             self.close()
             return
         try:
@@ -79,14 +79,16 @@ class Stdin:
         except BrokenPipeError:
             self.close()
             return
-        self._loop.change(pipe, 0)
         self._answer()
         if piece.end:
             self.close()
 
     def _answer(self) -> None:
+        """Nothing waits any more: only the end of the last reader is to wake us (EPOLLERR)."""
         piece, self._piece = self._piece, None
         if piece:
+            if self.pipe is not None:
+                self._loop.change(self.pipe, 0)
             self._tell(Accepted(piece.ask, self._facts.accepted))
 
     def _refuse_if_new(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.keeper.log import say
-from worker.keeper.processes import below, mark_of, name_of, process, snapshot
+from worker.keeper.processes import Process, Snapshot, below, mark_of, name_of, snapshot
 
 ROUNDS: Final = 100  # each ends a generation: its children come to us
 ROUND_S: Final = 0.02
@@ -52,13 +52,24 @@ def end_strays() -> None:
 def end_marked(jobs: Path) -> int:
     """What a keeper that was killed has left of jobs without `ended`, by their environment.
 
-    Where there are no cgroups. A process that somebody else has given such a mark dies, too.
+    Where there are no cgroups. Orphans and who descends from them: one that somebody else has
+    given such a mark still has its parent, in its own session. A daemon with it dies, too.
     """
     unfinished = {job.name for job in jobs.iterdir() if not (job / "ended").exists()}
-    left = [pid for pid in snapshot() if mark_of(pid) in unfinished] if unfinished else []
-    for pid in below(left, snapshot()):
-        seen = process(pid)
-        if seen and seen.is_alive:
+    if not unfinished:
+        return 0
+    seen = snapshot()
+    left = [
+        pid for pid, each in seen.items() if _is_orphan(each, seen) and mark_of(pid) in unfinished
+    ]
+    for pid in below(left, seen):
+        if seen[pid].is_alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
     return len(left)
+
+
+def _is_orphan(process: Process, seen: Snapshot) -> bool:
+    """It has come to init or another subreaper, whose session is another. So has who leads one."""
+    parent = seen.get(process.parent)
+    return parent is None or parent.session != process.session

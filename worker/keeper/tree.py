@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.loop import URGENT, Callback, Loop, Owner
 from worker.keeper.processes import name_of, process
-from worker.keeper.usage import Used, used_in
+from worker.keeper.usage import Used, used_by_leader, used_in
 
 ROUNDS: Final = 10
 NAMED: Final = 5
@@ -48,8 +48,11 @@ class CgroupTree:
     def has(self, pid: int) -> bool:
         return self.cgroup.has(pid)
 
-    def used(self, by_leader: struct_rusage) -> Used:  # noqa: ARG002 - only a session's
-        return used_in(self.cgroup.path)
+    def used(self, by_leader: struct_rusage) -> Used:
+        try:
+            return used_in(self.cgroup.path)
+        except OSError:  # somebody has removed it: that is no reason to lose the job
+            return used_by_leader(by_leader)
 
     def is_empty(self) -> bool:
         return self.events is None or b"populated 0" in os.pread(self.events, 4096, 0)
