@@ -44,13 +44,9 @@ async def watched(
             latest = await _with_output(session, status)
             if latest.revision == since:  # else it has changed meanwhile, and is told in its turn
                 yield latest
-        if (
-            job_id is not None
-            and (not changed or changed[-1].removed)
-            and _is_over(session, job_id)
-        ):
-            return
         if not changed:
+            if job_id is not None and _is_over(session, job_id):
+                return
             since = max(since, reached)
             await revisions.wait_beyond(since)
 
