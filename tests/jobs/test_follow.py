@@ -3,7 +3,6 @@
 import itertools
 import random
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ GAP_OUT, GAP_ERR, EXIT = Kind.GAP_STDOUT, Kind.GAP_STDERR, Kind.EXIT
 
 
 def read(folder: Path, offset: int = 0, *, tagged: bool = False) -> list[Chunk]:
-    with closing(OutputReader(folder, Selection(offset=offset, tagged=tagged))) as reader:
-        return [*iter(reader.read, None), *filter(None, [reader.rest()])]
+    reader = OutputReader(folder, Selection(offset=offset, tagged=tagged))
+    return [*iter(reader.read, None), *filter(None, [reader.rest()])]
 
 
 def told(chunks: list[Chunk]) -> list[tuple[bytes, int, int]]:
@@ -128,19 +127,19 @@ def test_a_turn_passes_a_bounded_number_of_runs(tmp_path: Path) -> None:
 def test_a_gap_that_grew_after_it_was_told_is_told_to_the_end(tmp_path: Path) -> None:
     entries = [(OUT, 0, 1), (GAP_OUT, 2, 5)]
     write_output(tmp_path, b"abc", entries)
-    with closing(OutputReader(tmp_path)) as reader:
-        assert told([*iter(reader.read, None)]) == [(b"ab", 0, 0), (b"c", 2, 5)]
-        write_output(tmp_path, b"abc", [(OUT, 0, 1), (GAP_OUT, 2, 7)])
-        rest = reader.rest()
+    reader = OutputReader(tmp_path)
+    assert told([*iter(reader.read, None)]) == [(b"ab", 0, 0), (b"c", 2, 5)]
+    write_output(tmp_path, b"abc", [(OUT, 0, 1), (GAP_OUT, 2, 7)])
+    rest = reader.rest()
     assert rest == Chunk(b"", 3, skipped=2)
 
 
 def test_what_is_written_later_is_read_later(tmp_path: Path) -> None:
     write_output(tmp_path, b"ab", [(OUT, 0, 1)])
-    with closing(OutputReader(tmp_path, Selection(tagged=True))) as reader:
-        assert [*iter(reader.read, None)] == [Chunk(b"ab", 0, Stream.STDOUT, utc(1))]
-        write_output(tmp_path, b"abcd", [(OUT, 0, 1), (ERR, 2, 2)])
-        assert [*iter(reader.read, None)] == [Chunk(b"cd", 2, Stream.STDERR, utc(2))]
+    reader = OutputReader(tmp_path, Selection(tagged=True))
+    assert [*iter(reader.read, None)] == [Chunk(b"ab", 0, Stream.STDOUT, utc(1))]
+    write_output(tmp_path, b"abcd", [(OUT, 0, 1), (ERR, 2, 2)])
+    assert [*iter(reader.read, None)] == [Chunk(b"cd", 2, Stream.STDERR, utc(2))]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """One stream, the last bytes, the last lines: which bytes of an output, and where they are."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ OUTPUT = b"oo" + b"eee" + b"oooo" + b"e"
 
 
 def chunks(folder: Path, **options: Any) -> list[tuple[bytes, int, int]]:
-    with closing(OutputReader(folder, Selection(**options))) as reader:
-        found = [*iter(reader.read, None), *filter(None, [reader.rest()])]
+    reader = OutputReader(folder, Selection(**options))
+    found = [*iter(reader.read, None), *filter(None, [reader.rest()])]
     return [(chunk.data, chunk.offset, chunk.skipped) for chunk in found]
 
 

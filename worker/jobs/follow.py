@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from worker.errors import Incomplete, InvalidRequest, NoRoom, OutOfRange
+from worker.errors import Incomplete, InvalidRequest, OutOfRange, Unavailable
 from worker.jobs import fault
 from worker.jobs.reader import OutputReader
 from worker.jobs.tail import tail_offset
@@ -23,16 +23,15 @@ async def followed(
 
     A tail begins with an empty chunk, which tells where.
     """
-    with ExitStack() as stack:
-        job = stack.enter_context(watching)
+    with watching as job:
         await job.wait_started()
         placed, follow = await _placed(job, selection), selection.follow
-        reader = stack.enter_context(closing(_opened(job, placed)))
+        reader = OutputReader(job.folder, placed)
         if selection.is_tail:
             yield Chunk(b"", reader.offset)
         while True:
             is_over = job.is_over  # before the read: only then is what follows all there is
-            while chunk := reader.read():
+            while chunk := _opened(job, reader.read):
                 fault.point(fault.WHILE_FOLLOWING)
                 yield chunk
                 await asyncio.sleep(0)  # a reader that never waits must not hold up the rest
@@ -45,7 +44,7 @@ async def followed(
             job.check()
         if job.status.is_final:
             _check_end(reader, job)
-        if rest := reader.rest():
+        if rest := _opened(job, reader.rest):
             yield rest
 
 
@@ -62,15 +61,16 @@ async def _placed(job: TrackedJob, selection: Selection) -> Selection:
     return replace(selection, offset=offset, tail_bytes=None, tail_lines=None)
 
 
-def _opened(job: TrackedJob, selection: Selection) -> OutputReader:
+def _opened(job: TrackedJob, read: Callable[[], Chunk | None]) -> Chunk | None:
     try:
-        return OutputReader(job.folder, selection)
+        return read()
     except OSError as error:
         raise _cannot_open(job, error) from error
 
 
-def _cannot_open(job: TrackedJob, error: OSError) -> NoRoom:
-    return NoRoom(f"the output of {job.status.id} can't be opened: {error.strerror}")
+def _cannot_open(job: TrackedJob, error: OSError) -> Unavailable:
+    """Without a descriptor left, say: what was asked for is still there in a moment."""
+    return Unavailable(f"the output of {job.status.id} can't be opened: {error.strerror}")
 
 
 def _check_end(reader: OutputReader, job: TrackedJob) -> None:

@@ -1,5 +1,7 @@
 """Reads a job's output: two files and a position. Nothing is kept for it anywhere.
 
+The files are open only during a read: who has stopped listening holds no descriptor.
+
 Chunks end where something is missing; tagged ones, and those of one stream, also where another
 run begins. What was dropped is told with the next byte, or alone at the very end.
 """
@@ -8,16 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from worker.jobs.clock import utc
+from worker.jobs.folder import output_size
 from worker.jobs.index import FIRST, GAPS, STREAM, Gaps, Index, Record
 from worker.keeper.records import Kind
 from worker.selection import EVERYTHING, Selection
 from worker.state import Chunk, Stream
 
-MAX_CHUNK: Final = 256 * 1024
+MAX_CHUNK: Final = 64 * 1024  # what a watcher that doesn't read keeps in memory, twice
 MAX_RECORDS: Final = 2048  # passed in one turn of the loop, some ms
 GAPS_OF: Final[Mapping[Stream, frozenset[Kind]]] = {
     Stream.ALL: GAPS,
@@ -27,33 +31,22 @@ GAPS_OF: Final[Mapping[Stream, frozenset[Kind]]] = {
 
 
 class OutputReader:
-    """Reads what there is from `offset` on, chunk by chunk."""
+    """Reads what there is from `offset` on, chunk by chunk.
+
+    Its methods raise OSError where a file can't be opened; a job that never started has none.
+    """
 
     def __init__(self, folder: Path, selection: Selection = EVERYTHING) -> None:
         self.offset = selection.offset
         self._tagged = selection.tagged
         self._stream = None if selection.stream is Stream.ALL else selection.stream
         self._gap_kinds = GAPS_OF[selection.stream]
-        self._index = Index(folder)
-        self._file: int | None = None
-        try:
-            self._file = os.open(folder / "output", os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # a job that never started has none
-        except OSError:
-            self._index.close()
-            raise
+        self._folder = folder
         self._next = 0  # the first record that isn't passed yet; the header: not placed yet
         self._run: Record | None = None
         self._passed = 0  # bytes of other streams since the last chunk
         self._gaps = Gaps()
         self._told = 0  # of what is missing in them
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        self._index.close()
 
     @property
     def _minds_runs(self) -> bool:
@@ -62,7 +55,7 @@ class OutputReader:
     @property
     def size(self) -> int:
         """What could be read at this moment, from byte 0 on."""
-        return 0 if self._file is None else os.fstat(self._file).st_size
+        return output_size(self._folder)
 
     def read(self) -> Chunk | None:
         """The next chunk; None at the end of what is there.
@@ -70,25 +63,29 @@ class OutputReader:
         An empty one only tells how far it has come: much of other streams was passed over.
         """
         size = self.size  # before the index: see there
-        while self._file is not None and self.offset < size:
-            self._pass_records()
-            end = self._cut(min(size, self.offset + MAX_CHUNK))
-            if self._is_selected():
-                data = os.pread(self._file, end - self.offset, self.offset)
-                chunk = self._chunk(data)
-                self.offset += len(data)
-                return chunk
-            self._passed += end - self.offset
-            self.offset = end
-            if self._passed >= MAX_CHUNK:
-                return self._chunk(b"")
+        if self.offset >= size:
+            return None
+        with closing(Index(self._folder)) as index:
+            while self.offset < size:
+                self._pass_records(index)
+                end = self._cut(index, min(size, self.offset + MAX_CHUNK))
+                if self._is_selected():
+                    data = self._bytes_to(end)
+                    chunk = self._chunk(index, data)
+                    self.offset += len(data)
+                    return chunk
+                self._passed += end - self.offset
+                self.offset = end
+                if self._passed >= MAX_CHUNK:
+                    return self._chunk(index, b"")
         return None
 
     def rest(self) -> Chunk | None:
         """What was dropped after the last byte, or passed over; to be asked for at the end."""
-        self._pass_records()
         has_passed = self._passed > 0
-        chunk = self._chunk(b"")
+        with closing(Index(self._folder)) as index:
+            self._pass_records(index)
+            chunk = self._chunk(index, b"")
         return chunk if chunk.skipped or has_passed else None
 
     def _is_selected(self) -> bool:
@@ -96,9 +93,13 @@ class OutputReader:
             return True
         return self._run is not None and STREAM[self._run.kind] is self._stream
 
-    def _chunk(self, data: bytes) -> Chunk:
+    def _bytes_to(self, end: int) -> bytes:
+        with (self._folder / "output").open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), end - self.offset, self.offset)
+
+    def _chunk(self, index: Index, data: bytes) -> Chunk:
         self._passed = 0
-        missing = self._gaps.missing(self._index)
+        missing = self._gaps.missing(index)
         skipped, self._told = missing - self._told, missing
         if not self._tagged:
             return Chunk(data, self.offset, skipped=skipped)
@@ -107,23 +108,23 @@ class OutputReader:
         stream, time = STREAM[self._run.kind], utc(self._run.value)
         return Chunk(data, self.offset, stream, time, skipped)
 
-    def _pass_records(self) -> None:
+    def _pass_records(self, index: Index) -> None:
         """Take in what the index says about the place of the next byte."""
         if self._next < FIRST:
-            self._next = self._index.first_at(self.offset)
-            self._run = self._index.run_before(self._next) if self._minds_runs else None
-        for record in self._index.records(self._next):
+            self._next = index.first_at(self.offset)
+            self._run = index.run_before(self._next) if self._minds_runs else None
+        for record in index.records(self._next):
             if record.offset > self.offset:
                 break
             if record.kind in STREAM:
                 self._run = record
             elif record.kind in self._gap_kinds:
-                self._gaps.add(self._index, record.kind, self._next)
+                self._gaps.add(index, record.kind, self._next)
             self._next += 1
 
-    def _cut(self, end: int) -> int:
+    def _cut(self, index: Index, end: int) -> int:
         """`end`, or the place before it that a chunk can't cross."""
-        for count, record in enumerate(self._index.records(self._next)):
+        for count, record in enumerate(index.records(self._next)):
             if record.offset >= end:
                 break
             if record.kind in STREAM and (self._minds_runs or count > MAX_RECORDS):

@@ -28,6 +28,7 @@ from worker.server.limits import (
     KEEPALIVE_ANSWER_S,
     KEEPALIVE_S,
     STREAM_WINDOW,
+    UNSENT,
 )
 from worker.server.service import Service
 
@@ -65,6 +66,7 @@ class Connection(H2Protocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         self.transport = cast("Transport", transport)
+        self.transport.set_write_buffer_limits(high=UNSENT)
         super().connection_made(transport)
         processors: dict[Any, Any] = self.processor.processors
         processors[UnknownFrameReceived] = lambda _: None  # RFC 9113, 5.5; grpclib raises

@@ -19,6 +19,7 @@ from worker.rpc.tls import check_connection
 from worker.server.connection import Connection
 from worker.server.identity import Identity
 from worker.server.limits import IDLE_PROBE_S, IDLE_S, LEAVE_S, PREFACE_S
+from worker.server.memory import Memory
 from worker.server.service import Service
 from worker.server.stranger import Stranger
 
@@ -35,6 +36,7 @@ class Door:
         self._tasks = tasks
         self._connections: set[Connection] = set()
         self._strangers: set[Stranger] = set()
+        self._memory = Memory()
         self._is_leaving = False
         self._is_empty = asyncio.Event()  # of connections
         self._is_empty.set()
@@ -80,6 +82,7 @@ class Door:
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._memory.give_back_soon()
         if not self._connections:
             self._is_empty.set()
 

@@ -20,6 +20,8 @@ REQUEST_SIZES: Final = {"Start": 256 * KIB}  # where it is another
 
 STREAM_WINDOW: Final = 256 * KIB  # what a client may send ahead on one stream, and
 CONNECTION_WINDOW: Final = 1024 * KIB  # on all of a connection
+UNREAD: Final = 64 * KIB  # what TLS reads at once; asyncio keeps such a buffer for each: 256 KiB
+UNSENT: Final = 64 * KIB  # what waits for a client that doesn't read; asyncio's own is 512 KiB
 # A client that is gone without a word is noticed while one of its requests is open, after both.
 KEEPALIVE_S: Final = 60.0
 KEEPALIVE_ANSWER_S: Final = 20.0

@@ -63,4 +63,5 @@ async def _read(stream: Stream, size: int) -> bytes:
 
 async def send(stream: Stream, message: betterproto.Message) -> None:
     data = bytes(message)
-    await stream.send_data(PREFIX.pack(0, len(data)) + data)
+    data = PREFIX.pack(0, len(data)) + data  # not both: the client may not read for days
+    await stream.send_data(data)

@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import sys
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,8 +26,9 @@ from worker.limits import Limits
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.door import Door, door_of
-from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S
+from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S, UNREAD
 from worker.server.main import CAN_BE_MENDED, say
+from worker.server.memory import keep_loaded
 from worker.server.permitted import Permitted
 from worker.server.replaced import check_replaceable
 from worker.server.service import Service
@@ -88,6 +90,7 @@ async def serve(
         watching(terms_of(config, context)),
         asyncio.TaskGroup() as tasks,
     ):
+        keep_loaded()
         registry.ready(config.shutdown_grace)
         announce(config.listen_address, sockets)
         leaving = tasks.create_task(leave(registry, door))
@@ -110,6 +113,7 @@ async def accepting(
     door: Door, sockets: Sequence[socket.socket], context: ssl.SSLContext
 ) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
+    SSLProtocol.max_size = UNREAD  # nothing else sets it: an idle connection was 300 KiB
     servers: list[asyncio.Server] = []
     try:
         for each in sockets:
