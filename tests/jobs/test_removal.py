@@ -104,15 +104,17 @@ async def test_whoever_waits_gets_the_end_though_it_is_removed_at_once(registry:
         assert reading.result() == b""
 
 
-async def test_who_reads_a_removed_output_gets_all_of_it(
+async def test_who_reads_a_removed_output_gets_all_of_it_then_its_folder_goes(
     registry: Registry, removals: Removals
 ) -> None:
     job = await ended(registry, JobSpec("seq", ("200000",)))
     async with aclosing(job.output()) as chunks:
         first = await anext(chunks)
         await job.remove()
-        await removals.wait_deleted(job)
+        with pytest.raises(JobNotFound):
+            await registry.status(job.id)
         whole = first.data + await read(chunks)
+    await removals.wait_deleted(job)
     assert whole == b"".join(b"%d\n" % number for number in range(1, 200_001))
 
 

@@ -2,7 +2,7 @@
 
 A tombstone takes the place of the row, the folder is renamed, then deleted in a thread. A kill
 between two of these leaves what the next start completes (adoption.py): a folder with a tombstone
-is renamed, a renamed one is deleted. Followers that have opened the output read it to its end.
+is renamed, a renamed one is deleted. Followers read to the end: the folder stays as long.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from asyncio import TaskGroup
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -39,6 +39,7 @@ class Removal:
     ) -> None:
         self._roster, self._store, self._retention = roster, store, retention
         self._to_delete = list(leftovers)
+        self._watched: list[UUID] = []  # removed, but for their folders
 
     async def remove(self, job_id: UUID, by: str) -> None:
         """It is gone for everybody on return; its bytes are soon after.
@@ -83,28 +84,39 @@ class Removal:
         """Some of those that have to go, each with how it goes."""
         with closing(self._store.oldest_first()) as jobs:
             found = due(jobs, self._store.total, self._retention, self._store.time.now())
-            unwatched = (each for each in found if each[0].id not in self._roster.watchers)
+            unwatched = (each for each in found if not self._is_watched(each[0].id))
             going = ((job.id, f"by retention ({why})") for job, why in unwatched)
             return list(islice(going, _AT_ONCE))
 
     async def _bury(self, going: Sequence[tuple[UUID, str]]) -> None:
-        folders = [self._roster.folder / str(job_id) for job_id, _ in going]
+        job_ids = [job_id for job_id, _ in going]
         try:
             self._store.bury(going)
         except NoRoom:  # a full disk must not keep anybody from making room
-            self._set_aside(folders)
+            self._set_aside(filterfalse(self._is_watched, job_ids))
             await self._delete()
             self._store.bury(going)
         fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)
         for job_id, how in going:
             self._roster.drop(job_id)
             log.info(" ".join(filter(None, (f"job {job_id} was removed", how))))
-        self._set_aside(folders)
+        self._watched += job_ids
+        self._let_go()
 
-    def _set_aside(self, folders: Iterable[Path]) -> None:
+    def _is_watched(self, job_id: UUID) -> bool:
+        return job_id in self._roster.watchers
+
+    def _let_go(self) -> None:
+        """Those of whom the last follower has gone."""
+        self._set_aside(filterfalse(self._is_watched, self._watched))
+        self._watched = [*filter(self._is_watched, self._watched)]
+
+    def _set_aside(self, job_ids: Iterable[UUID]) -> None:
+        folders = (self._roster.folder / str(job_id) for job_id in job_ids)
         self._to_delete += filter(None, map(set_aside, folders))
 
     async def _delete(self) -> None:
+        self._let_go()
         while self._to_delete:
             some, self._to_delete = self._to_delete[:_AT_ONCE], self._to_delete[_AT_ONCE:]
             fault.point(fault.BETWEEN_RENAME_AND_DELETION)
