@@ -18,6 +18,7 @@ from certs.testset import make_test_set
 from tests.bench.compare import Peer, compare
 from tests.bench.containment import measure_containment
 from tests.bench.many_ended import measure_many_ended
+from tests.bench.restart import measure_restart
 from tests.bench.without_server import measure_without_server
 from tests.client.scripted import client_of
 from tests.e2e.service import serving
@@ -74,6 +75,7 @@ def main() -> None:
             asyncio.run(measure(service.address, certificates, folder / "library"))
         measure_containment(folder, certificates)
         measure_without_server(folder, certificates)
+        measure_restart(folder, certificates)
         measure_many_ended(folder, certificates)
 
 
