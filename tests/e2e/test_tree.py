@@ -4,8 +4,10 @@ Each row runs through the real server, with cgroups and without.
 """
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from tests.client.test_with_server import client_for, text_of
+from tests.e2e.hanging import hanging
 from tests.e2e.service import Service, serving
 from tests.jobs.scripts import wait_for
 from tests.keeper.test_ways import without_cgroups
@@ -218,6 +221,30 @@ async def test_fifty_stops_at_once_and_others_are_answered(service: Service) -> 
     assert {status.signal for status in ended} == {"SIGKILL"}
     spans = [s.ended_at - s.created_at for s in ended if s.ended_at and s.created_at]
     assert max(spans).total_seconds() < 30
+
+
+async def test_one_in_uninterruptible_sleep_is_named_and_holds_up_nobody(
+    service: Service, tmp_path: Path
+) -> None:
+    with hanging(tmp_path / "mounted", service.keeper.pid) as files:
+        async with client_for(service) as client:
+            job = await client.start("cat", str(tmp_path / "mounted" / "x"), grace_period=0.2)
+            assert files.stdout
+            assert await asyncio.to_thread(files.stdout.readline) == b"reading\n"
+            await job.stop()
+            async with aclosing(client.watch(job.id)) as statuses:
+                named = await anext(status async for status in statuses if status.reason)
+            assert not named.is_final
+            assert re.fullmatch(
+                r"SIGKILL was sent, and still there: pid \d+ \(cat, D\)", named.reason
+            )
+            others = await asyncio.gather(*(client.start("sh", "-c", "exit 3") for _ in range(10)))
+            ended = await asyncio.gather(*(other.wait() for other in others))
+            assert [status.exit_code for status in ended] == [3] * 10
+            assert not (await job.status()).is_final
+            files.kill()  # what was read can't come any more
+            status = await job.wait()
+    assert (status.state, status.signal, status.reason) == (JobState.STOPPED, "SIGTERM", "")
 
 
 async def test_nobody_who_only_looks_alike_is_hit(service: Service) -> None:
