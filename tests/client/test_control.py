@@ -11,10 +11,12 @@ import pytest
 
 from tests.client.test_with_server import client_for, text_of
 from tests.e2e.service import Service, serving
+from tests.jobs.scripts import wait_for
 from worker.errors import InvalidRequest, JobNotFound, NotNow, PermissionDenied
 
 pytestmark = pytest.mark.every_python
 DATA = os.urandom(8_000_000)
+PIPE = 65536
 
 
 async def test_pause_and_resume_show_in_the_status(service: Service) -> None:
@@ -87,3 +89,22 @@ async def test_input_goes_on_where_the_server_was(
             gate.set()
             assert await sending == len(DATA)
             assert (await text_of(job)).split()[0].decode() == hashlib.sha256(DATA).hexdigest()
+
+
+async def test_a_server_that_was_killed_while_a_pipe_was_full_leaves_the_next_one_nothing(
+    tmp_path: Path, certificates: Path
+) -> None:
+    script = "trap 'wc -c; exit' USR1; echo up; while :; do sleep 0.05; done"
+    with serving(tmp_path, certificates) as service:
+        async with client_for(service) as client:
+            job = await client.start("sh", "-c", script, input=True)
+            await wait_for(job, b"up")
+            sending = asyncio.create_task(job.send_input(DATA[:300_000]))
+            while await job.send_input(b"", end=False) < PIPE:  # only a question
+                continue
+            await asyncio.to_thread(service.kill_server)
+            pid = service.server_pid
+            await job.signal("USR1", leader_only=True)
+            assert await sending == 300_000
+            assert (await text_of(job)).split() == [b"up", b"300000"]
+            assert service.server_pid == pid

@@ -4,7 +4,10 @@ import os
 import select
 import signal
 import subprocess
+import sys
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,16 @@ import pytest
 from tests.keeper.driver import PATIENCE_S, Keeper, finish, start
 from tests.keeper.test_ways import without_cgroups
 
+DAEMON = """
+import os, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+time.sleep(600)
+"""
+DAEMONS = 60
 BEARS_THE_MARK = "setsid sh -c 'echo $$; exec sleep 600' & echo up; wait"
 
 
@@ -59,3 +72,41 @@ def test_the_next_keeper_ends_orphans_of_an_unfinished_job_and_nobody_else(
     stranger.send_signal(signal.SIGKILL)
     stranger.wait()
     assert "1 processes that an earlier keeper left were ended" in after.log.read_text()
+
+
+def test_a_job_that_becomes_a_daemon_never_outlives_its_end(tmp_path: Path) -> None:
+    """However its forks and exits fall: each generation comes to the keeper when one ends."""
+    started = start(tmp_path, tmp_path / "log", without_cgroups())
+    driver = started.driver
+    for _ in range(DAEMONS):
+        request = driver.request(sys.executable, "-I", "-S", "-c", DAEMON, grace_s=5.0)
+        mark = {"WORKER_JOB_ID": request.job}
+        driver.send(replace(request, environment=request.environment | mark))
+        assert driver.ended(request.job)["code"] == 0
+        assert marked(request.job) == []
+    finish(started)
+    assert "stray" not in started.log.read_text()
+
+
+def marked(job: str) -> list[str]:
+    """Processes that bear the mark of `job`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"WORKER_JOB_ID={job}".encode() in environment:
+            found.append(entry.name)
+    return found
+
+
+def test_a_keeper_that_a_job_of_before_has_started_lives(tmp_path: Path) -> None:
+    """Such a job restarts the service: the mark is in our own environment."""
+    job = str(uuid.uuid4())
+    (tmp_path / "jobs" / job).mkdir(parents=True)
+    environment = os.environ | {"WORKER_JOB_ID": job}
+    started = start(
+        tmp_path, tmp_path / "log", without_cgroups(), start_new_session=True, env=environment
+    )
+    finish(started)

@@ -30,8 +30,8 @@ async def take_input(
 ) -> int:
     """The number of bytes that were accepted in all; without `data` and `end` only that.
 
-    Returns when the pipe has taken `data`, or another sender's took its place. Raises NotNow where
-    stdin is closed, OutOfRange for an offset beyond what was accepted.
+    Returns when the pipe has taken `data`. Raises NotNow where stdin is closed or another sender
+    has taken over, OutOfRange for an offset beyond what was accepted.
     """
     await _running(job)
     if not job.row.request.has_input:
@@ -49,10 +49,12 @@ async def send_input(
     """See Job.send_input."""
     offset = await take_input(keeper, job, 0, b"")
     async for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:  # less than a piece is taken where another sender came in between
-            accepted = await take_input(keeper, job, offset, bytes(rest[:PIECE]))
-            rest, offset = rest[accepted - offset :], accepted
+        for start in range(0, len(chunk), PIECE):
+            piece = bytes(chunk[start : start + PIECE])
+            accepted = await take_input(keeper, job, offset, piece)
+            offset += len(piece)
+            if accepted != offset:
+                raise NotNow("another sender has taken over the job's stdin")
     if end:
         with suppress(NotNow):  # it has read all that it wanted, and ended
             await take_input(keeper, job, offset, b"", end=True)

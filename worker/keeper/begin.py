@@ -13,6 +13,7 @@ from worker.keeper import controllers
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.child import Program
 from worker.keeper.messages import Spawn
+from worker.keeper.orphans import Orphans
 from worker.keeper.output import pipe, stdin_pipe
 from worker.keeper.record import Record, remove
 from worker.keeper.records import Kind
@@ -57,6 +58,7 @@ class Place(Protocol):
     cgroups: Path | None
     controllers: frozenset[str]
     spawner: Spawner
+    orphans: Orphans
 
 
 def begin(request: Spawn, place: Place) -> Begun:
@@ -103,7 +105,7 @@ def begin(request: Spawn, place: Place) -> Begun:
             program,
             record,
             child,
-            tree or SessionTree(child.pid, request.job),
+            tree or SessionTree(child.pid, request.job, place.orphans),
             pipes,
             stdin,
         )

@@ -86,7 +86,7 @@ class Kept:
         record = Record(place.folder / self.job, self.extent)
         request = request_in(record.folder)
         pid = self.child.pid
-        tree: CgroupTree | SessionTree = SessionTree(pid, self.job)
+        tree: CgroupTree | SessionTree = SessionTree(pid, self.job, place.orphans)
         if self.is_contained and place.cgroups:
             tree = CgroupTree(Cgroup(place.cgroups / self.job))
         child = Child(pid, os.pidfd_open(pid), self.child.report)

@@ -64,6 +64,15 @@ class Job:
         if self.facts.phase in GOING:
             self.look_at_tree()
 
+    @property
+    def leader_pid(self) -> int:
+        return self.leader.pid
+
+    def forget_asks(self) -> None:
+        """Who asked is gone: the numbers are the next one's, for questions of its own."""
+        self._asks.clear()
+        self.stdin.forget_ask()
+
     def ask_again(self, ask: int) -> None:
         """The same Spawn once more: it is answered with the first."""
         if self.leader.is_reported and not self.facts.failure:

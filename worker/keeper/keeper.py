@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -33,11 +32,10 @@ from worker.keeper.messages import (
     Stop,
     Tell,
 )
-from worker.keeper.processes import process
+from worker.keeper.orphans import Orphans
 from worker.keeper.pumps import Pumps
 from worker.keeper.refusal import NO_ROOM
 from worker.keeper.spawn import Spawner
-from worker.keeper.strays import Strays
 
 FILES_OF_A_JOB: Final = 8  # three pipes, pidfd, output, index, cgroup.events; a report at first
 FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
@@ -65,8 +63,8 @@ class Keeper:
         self.user: User | None = None
         self.signals: Signals | None = None
         self.grace_s = GRACE_S  # of the jobs when all of us end
-        self._strays = Strays()
         self.children: set[int] = set()  # other than jobs: the server, checks
+        self.orphans = Orphans(self.jobs, self.children, have_cgroups=cgroups is not None)
         self.epoch = _epoch()
         self.is_leaving = False
         self._is_listening = False
@@ -79,6 +77,8 @@ class Keeper:
     def new_user(self, user: User) -> None:
         """It is told nothing before it has asked for the list: events would overtake that."""
         self.user, self._is_listening = user, False
+        for job in self.jobs.values():
+            job.forget_asks()
 
     def receive(self, message: Message, raw: bytes) -> None:
         """Raises BadFrame for what only the keeper sends."""
@@ -123,26 +123,12 @@ class Keeper:
     def give_up(self) -> None:
         """What isn't about one job or one server: logged, and that is all."""
 
-    def reap_strangers(self) -> None:
-        """After SIGCHLD. Orphans of the jobs come to us, a subreaper; leaders are not theirs."""
-        own = {job.leader.pid for job in self.jobs.values()} | self.children
-        for pid in _children() - own:
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
+    def child_ended(self) -> None:
+        """After SIGCHLD, one for any number of ends."""
+        self.orphans.look()
         if not self.cgroups:
             for job in [job for job in self.jobs.values() if job.facts.phase in GOING]:
                 guarded(job.look_at_tree, job)
-        self._look_for_strays()
-
-    def _look_for_strays(self) -> None:
-        """Whoever is our child, and no leader, server or check, has lost its parent."""
-        own = {job.leader.pid for job in self.jobs.values()} | self.children
-        alive = {pid for pid in _children() - own if (seen := process(pid)) and seen.is_alive}
-        if alive:
-            jobs = list(self.jobs.values())
-            self._strays.look(alive, lambda pid: any(job.begun.tree.has(pid) for job in jobs))
 
     def _dismiss_if_over(self) -> None:
         if self.is_leaving and not self.jobs and self.user:
@@ -230,11 +216,6 @@ VERBS: Final[Mapping[type[Message], Callable[..., None]]] = {
     Tell: Keeper._tell_beyond,  # noqa: SLF001
     Leave: lambda keeper, _: keeper.leave(None),
 }
-
-
-def _children() -> set[int]:
-    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return set(map(int, text.split()))
 
 
 def _epoch() -> str:

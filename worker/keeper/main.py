@@ -82,12 +82,12 @@ def _resumed(state: Path, table: Table) -> Keeper:
     keeper.grace_s = table.grace_s
     for kept in table.jobs:
         try:
-            job = keeper.adopt(kept.begun(keeper), kept.facts, kept.counts)
+            keeper.adopt(kept.begun(keeper), kept.facts, kept.counts)
         except Exception as failure:  # noqa: BLE001 - a barrier: it costs that one job
             report(f"the handover of {kept.job}", failure)
             kept.end(cgroups)
-        else:
-            guarded(job.resume, job)
+    for job in list(keeper.jobs.values()):  # once all are known: who isn't would be an orphan
+        guarded(job.resume, job)
     return keeper
 
 
@@ -123,7 +123,7 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
 
 def _handle(keeper: Keeper, leave: Callback, reload: Callback) -> None:
     keeper.bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    callbacks = (keeper.reap_strangers, leave, leave, reload)
+    callbacks = (keeper.child_ended, leave, leave, reload)
     keeper.signals = Signals(keeper.loop, dict(zip(HANDLED, callbacks, strict=True)), keeper)
     # Blocked across a re-exec, as the default of SIGTERM would end us before this line.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,12 +1,12 @@
-"""The processes of this machine at one moment, from /proc: source proc(5)."""
+"""The processes of this machine, from /proc: source proc(5)."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+EXITING: Final = 0x4  # PF_EXITING in linux/sched.h
 MARK: Final = b"WORKER_JOB_ID="  # in the environment of each job
 
 
@@ -14,13 +14,17 @@ class Process(NamedTuple):
     state: str
     parent: int
     session: int
+    flags: int
+    began: int  # with its pid that of no other process
 
     @property
     def is_alive(self) -> bool:
         return self.state not in "ZX"
 
-
-Snapshot = Mapping[int, Process]
+    @property
+    def is_exiting(self) -> bool:
+        """A zombie, too: it has no memory any more."""
+        return bool(self.flags & EXITING)
 
 
 def process(pid: int) -> Process | None:
@@ -28,27 +32,30 @@ def process(pid: int) -> Process | None:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    state, parent, _, session, *_ = text.rpartition(")")[2].split()
-    return Process(state, int(parent), int(session))
+    fields = text.rpartition(")")[2].split()
+    return Process(fields[0], int(fields[1]), int(fields[3]), int(fields[6]), int(fields[19]))
 
 
-def snapshot() -> Snapshot:
-    pids = (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 - names
-    return {pid: seen for pid in pids if (seen := process(pid))}
+def children_of(pid: int) -> set[int]:
+    """Zombies among them. Of ourselves all, as only we reap them; of others some may be missed."""
+    found: set[int] = set()
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found.update(map(int, (task / "children").read_text().split()))
+    except OSError:  # it is gone
+        pass
+    return found
 
 
-def below(roots: Iterable[int], seen: Snapshot) -> set[int]:
+def descent(roots: Iterable[int]) -> set[int]:
     """All that descend from `roots`, and these themselves."""
-    children: dict[int, list[int]] = {}
-    for pid, each in seen.items():
-        children.setdefault(each.parent, []).append(pid)
     found: set[int] = set()
     todo = list(roots)
     while todo:
         pid = todo.pop()
         if pid not in found:
             found.add(pid)
-            todo += children.get(pid, [])
+            todo += children_of(pid)
     return found
 
 

@@ -40,20 +40,28 @@ class Stdin:
 
     def take(self, asked: Input, raw: bytes) -> None:
         """The newest sender counts: one whose connection broke may have left a piece here."""
-        self._answer()
         total = self._facts.accepted
         if asked.offset > total:
             text = f"offset {asked.offset} is beyond the {total} bytes that were accepted"
             self._tell(Refused(asked.ask, Refusal.OUT_OF_RANGE, text))
             return
         fresh = memoryview(raw)[total - asked.offset :]
-        self._piece = Piece(asked.ask, fresh, asked.end)
         if not fresh and not asked.end:
-            self._answer()
-        elif self.pipe is None:
+            self._tell(Accepted(asked.ask, total))
+            return
+        displaced = self._dropped()
+        if displaced:
+            text = "another sender has taken over the job's stdin"
+            self._tell(Refused(displaced.ask, Refusal.NOT_NOW, text))
+        self._piece = Piece(asked.ask, fresh, asked.end)
+        if self.pipe is None:
             self._refuse_if_new()
         else:
             self._write()
+
+    def forget_ask(self) -> None:
+        """Nobody is there to be answered, so nothing more of it may be accepted."""
+        self._dropped()
 
     def close(self) -> None:
         """Closing twice is no error. Nobody reads any more."""
@@ -84,12 +92,16 @@ class Stdin:
             self.close()
 
     def _answer(self) -> None:
+        piece = self._dropped()
+        if piece:
+            self._tell(Accepted(piece.ask, self._facts.accepted))
+
+    def _dropped(self) -> Piece | None:
         """Nothing waits any more: only the end of the last reader is to wake us (EPOLLERR)."""
         piece, self._piece = self._piece, None
-        if piece:
-            if self.pipe is not None:
-                self._loop.change(self.pipe, 0)
-            self._tell(Accepted(piece.ask, self._facts.accepted))
+        if piece and self.pipe is not None:
+            self._loop.change(self.pipe, 0)
+        return piece
 
     def _refuse_if_new(self) -> None:
         """Its end, sent once more, is no error."""

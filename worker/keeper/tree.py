@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from resource import struct_rusage
 from typing import Final, Protocol
 
@@ -100,17 +101,21 @@ def send_to_all(tree: Tree, number: int) -> None:
 
 def send(tree: Tree, number: int, pids: list[int]) -> None:
     for pid in pids:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            if tree.has(pid):
-                signal.pidfd_send_signal(pidfd, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # gone; or it has more rights than we, and stays in the tree that isn't empty
-        finally:
-            os.close(pidfd)
+        signal_if(pid, number, tree.has)
+
+
+def signal_if(pid: int, number: int, belongs: Callable[[int], bool]) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if belongs(pid):
+            signal.pidfd_send_signal(pidfd, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # gone; or it has more rights than we, and stays in the tree that isn't empty
+    finally:
+        os.close(pidfd)
 
 
 def survivors(pids: list[int]) -> str:
