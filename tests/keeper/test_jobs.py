@@ -233,11 +233,12 @@ def test_orphans_are_reaped(driver: Driver, keeper: Keeper, tmp_path: Path) -> N
     fifo = tmp_path / "go"
     os.mkfifo(fifo)
     job = driver.spawn("sh", "-c", f"(setsid true &); (setsid true &); read x < {fifo}")
-    leader = Path(f"/proc/{keeper.process.pid}/task/{keeper.process.pid}/children")
+    children = Path(f"/proc/{keeper.process.pid}/task/{keeper.process.pid}/children")
     deadline = time.monotonic() + PATIENCE_S
-    while len(leader.read_text().split()) > 1 and time.monotonic() < deadline:
+    while len(children.read_text().split()) > 1 and time.monotonic() < deadline:
         os.sched_yield()
-    assert len(leader.read_text().split()) == 1
+    left = [Path(f"/proc/{pid}/stat").read_text() for pid in children.read_text().split()]
+    assert len(left) == 1, (left, keeper.log.read_text())
     fifo.write_text("\n")
     driver.ended(job)
 

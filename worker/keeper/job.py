@@ -36,8 +36,7 @@ class Job:
         self, house: House, begun: Begun, facts: Facts | None = None, counts: Counts | None = None
     ) -> None:
         request, record = begun.request, begun.record
-        self.id = request.job
-        self.begun = begun
+        self.id, self.begun = request.job, begun
         self.facts = facts or Facts(request.grace_s)
         self.leader = Leader(begun.child, house.loop)
         output = Output(record.output, record.index, request.output_cap, counts)
@@ -47,8 +46,7 @@ class Job:
         self._house = house
         self._asks = [] if facts else [request.ask]
         self._deadlines = Deadlines(self.facts, house.loop, self)
-        self._kills = 0
-        self._faults = 0
+        self._kills = self._faults = 0
         self.leader.watch(self._on_report, None if self.facts.exit else self._on_exit, self)
         self.streams.watch(self)
         self.stdin.watch(self)
@@ -64,12 +62,7 @@ class Job:
         if self.facts.phase in GOING:
             self.look_at_tree()
 
-    @property
-    def leader_pid(self) -> int:
-        return self.leader.pid
-
     def forget_asks(self) -> None:
-        """Who asked is gone: the numbers are the next one's, for questions of its own."""
         self._asks.clear()
         self.stdin.forget_ask()
 

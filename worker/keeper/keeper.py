@@ -77,6 +77,7 @@ class Keeper:
     def new_user(self, user: User) -> None:
         """It is told nothing before it has asked for the list: events would overtake that."""
         self.user, self._is_listening = user, False
+        # The numbers of what the last one asked are this one's, for questions of its own.
         for job in self.jobs.values():
             job.forget_asks()
 

@@ -19,9 +19,13 @@ ROUNDS: Final = 20  # of one look
 NAMED: Final = 10  # strays at once, then one a second: a job may make any number
 
 
+class Leader(Protocol):
+    pid: int
+
+
 class Led(Protocol):
     @property
-    def leader_pid(self) -> int: ...
+    def leader(self) -> Leader: ...
 
 
 class Orphans:
@@ -43,7 +47,7 @@ class Orphans:
         return any(self._is_whole() for _ in range(ROUNDS))
 
     def _is_whole(self) -> bool:
-        leaders = {job.leader_pid: name for name, job in self._jobs.items()}
+        leaders = {job.leader.pid: name for name, job in self._jobs.items()}
         here = children_of(os.getpid()) - leaders.keys() - self._others
         self._job_of = {pid: job for pid, job in self._job_of.items() if pid in here}
         are_alive = True
