@@ -8,7 +8,7 @@ import pytest
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
-from worker.jobs.request import digest_of, spawn_of
+from worker.jobs.request import spawn_of
 from worker.keeper.messages import Spawn
 from worker.limits import Limits
 from worker.spec import JobSpec, OutputMode
@@ -17,8 +17,12 @@ JOB = UUID(int=1)
 SPEC = JobSpec("ls", ("-l",), environment={"A": "1", "B": "2"}, labels={"x": "1", "y": "2"})
 
 
-def request(spec: JobSpec, owner: str = "alice", output_cap: int = 1000) -> Spawn:
-    return spawn_of(spec, JOB, owner, User("u", "/", "/bin/sh", "/bin"), Limits(output=output_cap))
+ALICE_HERE = User("u", "/", "/bin/sh", "/bin")
+
+
+def request(spec: JobSpec, owner: str = "alice", user: User = ALICE_HERE, **limits: int) -> Spawn:
+    """`limits`: the service's own."""
+    return spawn_of(spec, JOB, owner, user, Limits(**limits))
 
 
 @pytest.mark.parametrize(
@@ -30,13 +34,15 @@ def request(spec: JobSpec, owner: str = "alice", output_cap: int = 1000) -> Spaw
             id="maps have no order",
         ),
         pytest.param(request(replace(SPEC, grace_period=10)), id="10 is 10.0"),
-        pytest.param(request(SPEC, output_cap=5), id="a limit of ours"),
+        pytest.param(request(SPEC, output=5, nice=3), id="limits of ours"),
         pytest.param(request(replace(SPEC, stop_signal="15")), id="15 is SIGTERM"),
-        pytest.param(replace(request(SPEC), ask=7), id="the number of the frame"),
+        pytest.param(
+            request(SPEC, user=User("v", "/home", "/bin/bash", "/bin", 7, 7)), id="another jobUser"
+        ),
     ],
 )
 def test_equal_requests_are_one_job(again: Spawn) -> None:
-    assert digest_of(again) == digest_of(request(SPEC))
+    assert again.digest == request(SPEC).digest
 
 
 @pytest.mark.parametrize(
@@ -59,16 +65,16 @@ def test_equal_requests_are_one_job(again: Spawn) -> None:
     ids=str,
 )
 def test_any_other_field_is_another_job(changes: dict[str, Any]) -> None:
-    assert digest_of(request(replace(SPEC, **changes))) != digest_of(request(SPEC))
+    assert request(replace(SPEC, **changes)).digest != request(SPEC).digest
 
 
 def test_another_owner_is_another_job() -> None:
-    assert digest_of(request(SPEC, owner="bob")) != digest_of(request(SPEC))
+    assert request(SPEC, owner="bob").digest != request(SPEC).digest
 
 
 def test_arguments_need_not_be_text() -> None:
     raw = b"\xff\xfe".decode(errors="surrogateescape")
-    assert digest_of(request(JobSpec("ls", (raw,)))) != digest_of(request(JobSpec("ls", ("",))))
+    assert request(JobSpec("ls", (raw,))).digest != request(JobSpec("ls", ("",))).digest
 
 
 def test_a_request_that_no_frame_can_carry_is_refused() -> None:

@@ -12,6 +12,7 @@ from worker.errors import BadState
 from worker.keeper.frames import MAX_JSON, BadFrame, checked
 from worker.keeper.messages import Spawn
 from worker.keeper.records import FILE_VERSION, EndRecord
+from worker.limits import LEAST_NICE
 
 T = TypeVar("T", Spawn, EndRecord)
 # Ours, and it passes: no word about the file that couldn't be opened.
@@ -102,6 +103,7 @@ def _record(path: Path, kind: type[T]) -> T:
 def _in_range(record: T) -> T:
     for name in record.__slots__:
         number = getattr(record, name)
-        if isinstance(number, int) and not 0 <= number < _LARGEST:
+        least = LEAST_NICE if name == "nice" else 0
+        if isinstance(number, int) and not least <= number <= _LARGEST:
             raise BadFrame(f"{name} is out of range")
     return record

@@ -5,31 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Final
 from uuid import UUID
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
 from worker.jobs.signals import signal_number
-from worker.keeper.frames import MAX_JSON, to_json, values_of
+from worker.keeper.frames import MAX_JSON, to_json
 from worker.keeper.messages import Spawn
-from worker.limits import Limits
+from worker.limits import NO_LIMITS, Limits
 from worker.spec import JobSpec, OutputMode
 
-# Not the client's: what a name stands for may change between a start and its retry.
-_OWN: Final = frozenset({"ask", "created_us", "uid", "gid", "groups", "defaulted"})
 OUTPUT_CAP: Final = 2**30
 LIMITS: Final = {  # by their names in a JobSpec: those in a Spawn
     field.name: {"time": "time_s", "output": "output_cap"}.get(field.name, field.name)
     for field in fields(Limits)
 }
 _ROOM: Final = 1024  # for what the frame adds
-
-_ALWAYS: Final = object()
-_UNSAID: Final = {
-    field.name: field.default for field in fields(Spawn) if field.default is not MISSING
-}
+UNSAID: Final = JobSpec("-")
 
 
 def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, defaults: Limits) -> Spawn:
@@ -62,27 +57,42 @@ def spawn_of(spec: JobSpec, job_id: UUID, owner: str, user: User, defaults: Limi
         open_files=limits.open_files,
         core=limits.core,
         nice=limits.nice,
-        defaulted=[name for name in LIMITS if getattr(spec.limits, name) is None],
+        digest=digest_of(spec, owner),
     )
     if len(to_json(request)) > MAX_JSON - _ROOM:
         raise InvalidRequest("command, arguments and environment are longer than 2 MiB together")
     return request
 
 
-def digest_of(request: Spawn) -> bytes:
+def digest_of(spec: JobSpec, owner: str) -> str:
     """Equal for equal requests: it tells a retry from another job under the same id.
 
-    Made of what the keeper is asked for, not of the client's message, because that stands in
-    the job's folder too: a table rebuilt from the folders knows its retries. What is as if it were
-    not asked for is left out, so that a field which is new doesn't change it.
+    Of the client's words alone: what they stand for here, a home or a limit of ours, may change
+    between a start and its retry.
     """
-    ours = {LIMITS[name] for name in request.defaulted} | _OWN
-    said = {
-        name: value
-        for name, value in values_of(request).items()
-        if name not in ours and value != _UNSAID.get(name, _ALWAYS)
+    said = _said(spec, UNSAID) | {
+        "owner": owner,
+        "limits": _said(spec.limits, NO_LIMITS),
+        "stop_signal": signal_number(spec.stop_signal, "stopSignal"),
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _said(value: JobSpec | Limits, unsaid: JobSpec | Limits) -> dict[str, object]:
+    """By field; without what isn't said, so that a field which is new changes no digest."""
+    said = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: _plain(each) for name, each in said.items() if each != getattr(unsaid, name)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return float(value) if isinstance(value, int | float) else value
+
+
+def digest_in(request: Spawn) -> bytes:
+    """As it is kept; a folder may hold anything."""
+    return request.digest.encode(errors="replace")
 
 
 def limits_of(request: Spawn) -> Limits:

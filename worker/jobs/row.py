@@ -10,7 +10,7 @@ from uuid import UUID
 
 from worker.errors import InternalError
 from worker.jobs.clock import us_of, usage_of, usage_us, utc
-from worker.jobs.request import digest_of, limits_of
+from worker.jobs.request import digest_in, limits_of
 from worker.keeper.frames import BadFrame, checked, to_json
 from worker.keeper.messages import Spawn
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -78,7 +78,7 @@ class Row:
         return {
             "id": self.request.job,
             "epoch": self.epoch,
-            "digest": digest_of(self.request),
+            "digest": digest_in(self.request),
             "request": to_json(self.request).decode(),
             "size": self.size,
             "created_us": self.request.created_us,

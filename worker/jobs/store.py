@@ -17,7 +17,7 @@ from uuid import UUID
 
 from worker.errors import InternalError, JobExists, JobNotFound, NoRoom
 from worker.jobs.listing import Listing
-from worker.jobs.request import digest_of
+from worker.jobs.request import digest_in
 from worker.jobs.retention import Kept, Total
 from worker.jobs.revisions import Revisions
 from worker.jobs.row import Row, columns_of
@@ -158,8 +158,9 @@ class Store:
 
         So a retry that comes late starts nothing a second time.
         """
-        job_id, digest = UUID(request.job), digest_of(request)
-        if known := self.digest(job_id):
+        job_id, digest = UUID(request.job), digest_in(request)
+        known = self.digest(job_id)
+        if known is not None:
             if known != digest:
                 raise JobExists(f"another request was started as {job_id}: choose a new id")
             return True

@@ -129,8 +129,7 @@ class Job:
                 self.look_at_tree()
 
     def _time_over(self) -> None:
-        limit = f"time limit {self.begun.request.time_s:g} s"
-        self.stop(Stopped(None, "time limit", limit), None)
+        self.stop(Stopped(None, "time limit", f"time limit {self.begun.request.time_s:g} s"), None)
 
     def _tell_changed(self, *, is_paused: bool | None = None, stuck: str | None = None) -> None:
         facts, before = self.facts, (self.facts.is_paused, self.facts.stuck)

@@ -74,7 +74,7 @@ class Spawn:
     open_files: int | None = None
     core: int | None = None
     nice: int | None = None
-    defaulted: list[str] = field(default_factory=list)  # limits that the request doesn't have
+    digest: str = ""  # of what the client asked for
 
 
 @dataclass(frozen=True, slots=True)
