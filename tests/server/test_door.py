@@ -11,8 +11,10 @@ from grpclib.const import Status
 from gen import workerservice as wire
 from tests.server.conftest import Serving
 from tests.server.raw import SERVICE, Raw, client_tls, head, message
+from worker.job import Job
 from worker.server import door
 from worker.server.connection import Connection
+from worker.server.limits import EARLY_STREAMS, STREAMS
 
 pytestmark = pytest.mark.every_python
 
@@ -64,6 +66,42 @@ async def test_frames_of_an_unknown_type_are_ignored(serving: Serving) -> None:
     client.writer.write(struct.pack(">BHBBI", 0, 4, 0x77, 0, 0) + b"what")
     answer = await client.ended(client.send(head(SERVICE + "QueryStatus")))
     assert answer.status[0] == Status.INVALID_ARGUMENT.value
+
+
+async def ask(client: Raw, job: Job, count: int) -> list[int]:
+    """Waits for the end of `job`, whatever the server has said of how many it takes."""
+    client.http2.remote_settings.max_concurrent_streams = 10 * EARLY_STREAMS
+    client.http2.remote_settings.acknowledge()
+    body = message(bytes(wire.WaitRequest(job_id=job.id.bytes)))
+    return [client.send(head(SERVICE + "Wait"), body) for _ in range(count)]
+
+
+async def test_a_connection_has_100_requests_at_once_and_no_more(serving: Serving) -> None:
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    client = await serving.client()
+    await present(serving, client)  # it has read the settings, too
+    assert client.http2.remote_settings.max_concurrent_streams == STREAMS
+    await ask(client, job, STREAMS - 1)
+    (connection,) = await present(serving, client)
+    await ask(client, job, 2)
+    await closed(client)
+    await connection.wait_answered()
+
+
+async def test_who_can_not_know_that_yet_may_have_1000(serving: Serving) -> None:
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    client = await serving.client()
+    streams = await ask(client, job, EARLY_STREAMS - 1)
+    await present(serving, client)
+    await job.stop()
+    assert {(await client.ended(each)).status[0] for each in streams} == {Status.OK.value}
+
+
+async def test_who_can_not_know_that_yet_has_no_more_than_1000(serving: Serving) -> None:
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    client = await serving.client()
+    await ask(client, job, EARLY_STREAMS + 1)
+    await closed(client)
 
 
 async def test_a_connection_that_outlives_its_certificate_is_told_so(serving: Serving) -> None:

@@ -17,17 +17,21 @@ from typing import Any, Final, cast
 from grpclib.config import Configuration
 from grpclib.protocol import AbstractHandler, H2Protocol, Stream
 from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.events import DataReceived, UnknownFrameReceived
 from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
 
 from worker.server.call import Call
 from worker.server.head import Headers
 from worker.server.identity import Identity
 from worker.server.limits import (
     CONNECTION_WINDOW,
+    EARLY_STREAMS,
     KEEPALIVE_ANSWER_S,
     KEEPALIVE_S,
     STREAM_WINDOW,
+    STREAMS,
     UNSENT,
 )
 from worker.server.service import Service
@@ -68,6 +72,7 @@ class Connection(H2Protocol):
         self.transport = cast("Transport", transport)
         self.transport.set_write_buffer_limits(high=UNSENT)
         super().connection_made(transport)
+        self.connection._connection.local_settings = early_settings()  # noqa: SLF001 - no other way
         processors: dict[Any, Any] = self.processor.processors
         processors[UnknownFrameReceived] = lambda _: None  # RFC 9113, 5.5; grpclib raises
         processors[DataReceived] = self._on_data
@@ -97,6 +102,23 @@ class Connection(H2Protocol):
         with suppress(H2Error):  # said before, or the client has gone
             self.connection._connection.close_connection()  # noqa: SLF001 - grpclib has no way
             self.connection.flush()
+
+
+def early_settings() -> Settings:
+    """What holds until the client has acknowledged the settings that it is told.
+
+    Else h2 ends the connection of one that has asked for more before it could know the limit.
+    """
+    settings = Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: EARLY_STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE,
+        },
+    )
+    settings.max_concurrent_streams = STREAMS
+    settings.initial_window_size = STREAM_WINDOW
+    return settings
 
 
 class Calls(AbstractHandler):

@@ -18,6 +18,8 @@ BACKLOG: Final = 4096  # connections that queue while the server restarts
 REQUEST_SIZE: Final = 64 * KIB
 REQUEST_SIZES: Final = {"Start": 256 * KIB}  # where it is another
 
+STREAMS: Final = 100  # requests at once on one connection: h2's default, which is what it tells
+EARLY_STREAMS: Final = 1000  # until the client has acknowledged that: it may not know it yet
 STREAM_WINDOW: Final = 256 * KIB  # what a client may send ahead on one stream, and
 CONNECTION_WINDOW: Final = 1024 * KIB  # on all of a connection
 UNREAD: Final = 64 * KIB  # what TLS reads at once; asyncio keeps such a buffer for each: 256 KiB
