@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from math import isfinite
 from typing import Any, Final
 
 from worker.errors import InvalidRequest
@@ -12,6 +11,8 @@ from worker.open_enum import OpenEnum
 
 MAX_TIME: Final = 10 * 365 * 24 * 3600.0  # seconds
 MAX_COUNT: Final = 2**53
+MAX_CPUS: Final = 10**8  # cpu.max takes less than 2^44 µs in each 100 ms
+MAX_PROCESSES: Final = 2**22  # the kernel's PID_MAX_LIMIT: pids.max takes no more
 NICEST, LEAST_NICE = 19, -20
 
 
@@ -60,6 +61,18 @@ class Limits:
             values[name] = getattr(others, name) if value is None else value
         return Limits(**values)
 
+    def check_within(self, most: Limits) -> None:
+        """Raises InvalidRequest for the first that is beyond that of `most`."""
+        for each in fields(self):
+            value, bound = getattr(self, each.name), getattr(most, each.name)
+            if value is None or bound is None:
+                continue
+            if value < bound if each.name == "nice" else value > bound:
+                word = "least" if each.name == "nice" else "most"
+                raise InvalidRequest(
+                    f"limits.{WIRE_NAME[each.name]} is {value}; {bound} is the {word} here"
+                )
+
     @property
     def enforced(self) -> tuple[EnforcedLimit, ...]:
         """Those that are set, in the order of the fields."""
@@ -84,17 +97,21 @@ BY: Final[Mapping[str, Enforcement]] = {
     "core": Enforcement.RLIMIT,
     "nice": Enforcement.RLIMIT,
 }
+_RANGE: Final[Mapping[str, tuple[int, float]]] = {  # where it isn't 1 to MAX_COUNT
+    "time": (0, MAX_TIME),
+    "cpus": (0, MAX_CPUS),
+    "processes": (1, MAX_PROCESSES),
+    "output": (0, MAX_COUNT),
+    "core": (0, MAX_COUNT),
+    "nice": (LEAST_NICE, NICEST),
+}
 
 
 def _check(name: str, value: object, *, whole: bool) -> None:
     kind = int if whole else (int, float)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise InvalidRequest(f"limits.{name} must be a number, not {type(value).__name__}")
-    if name == "nice":
-        if not LEAST_NICE <= value <= NICEST:
-            raise InvalidRequest(f"limits.nice must be {LEAST_NICE} to {NICEST}, not {value}")
-        return
-    most = MAX_TIME if name == "time" else MAX_COUNT
-    least_fits = value >= 0 if name in ("output", "core") else value > 0
-    if not (isfinite(value) and least_fits and value <= most):
-        raise InvalidRequest(f"limits.{name} can't be {value}")
+    least, most = _RANGE.get(name, (1 if whole else 0, MAX_COUNT))
+    if not (least <= value <= most and (whole or value > 0)):
+        words = f"{least} to {most}" if whole else f"more than 0, and {most:.0f} at most"
+        raise InvalidRequest(f"limits.{name} must be {words}")

@@ -113,7 +113,7 @@ async def test_a_time_limit_holds_over_a_restart_of_the_server(
         ("users: [7]", "users must be a text"),
         ("users: alice", "users must be a list"),
         ("limits: {speed: 9}", "limits has no 'speed': it has time, memory"),
-        ("maxLimits: {time: -1}", "maxLimits.time can't be -1"),
+        ("maxLimits: {time: -1}", "maxLimits.time must be more than 0"),
         ("limits: 5", "limits must be names with their values"),
     ],
 )
