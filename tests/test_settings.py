@@ -66,11 +66,11 @@ def test_the_values_and_paths_of_a_file(tmp_path: Path) -> None:
     assert (settings.number("seconds", 1.0), settings.number("count", 7)) == (3, 7)
 
 
-@pytest.mark.parametrize("value", ["-1", "-0.5", ".nan", ".inf"])
-def test_a_number_is_0_or_more(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["-1", "-0.5", ".nan", ".inf", str(10**400)])
+def test_a_number_is_0_or_more_and_exact(tmp_path: Path, value: str) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(f"{GOOD}seconds: {value}\n")
-    with pytest.raises(BadConfig, match=f"^{file}: seconds must be 0 or more"):
+    with pytest.raises(BadConfig, match=f"^{file}: seconds must be 0 to 9007199254740992"):
         Settings.load(file, REQUIRED, OPTIONAL).number("seconds", 1.0)
 
 

@@ -5,7 +5,6 @@ Each fault is a BadConfig of one sentence that names the file and, where there i
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from worker.errors import BadConfig
 
 _ADDRESS: Final = re.compile(r"(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+)):([0-9]{1,5})")
 _MAX_PORT: Final = 65535
+MOST: Final = 2**53  # of any number: beyond it a float is no longer exact
 _IN_WORDS: Final[Mapping[type, str]] = {
     str: "a text",
     int: "a whole number",
@@ -93,8 +93,8 @@ class Settings:
 
     def number(self, key: str, default: N, *, least: int = 0) -> N:
         value: N = self.values.get(key, default)
-        if not least <= value < math.inf:
-            raise BadConfig(f"{self.path}: {key} must be {least} or more, not {value}")
+        if not least <= value <= MOST:
+            raise BadConfig(f"{self.path}: {key} must be {least} to {MOST}")
         return value
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -10,6 +12,7 @@ from worker.errors import BadConfig, InvalidRequest
 from worker.jobs.environment import User
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.limits import WIRE_NAME, Limits
+from worker.server.permitted import Permitted
 from worker.settings import Address, Settings
 
 N = TypeVar("N", str, str | None)
@@ -39,10 +42,9 @@ _OPTIONAL: Final = {
 class ServerConfig:
     """Port 0 is any free one.
 
-    `output_cap`: bytes that are kept of one job. `shutdown_grace`: seconds between SIGTERM and
-    SIGKILL for the jobs that run when the service is told to go. `users`: whom a request may ask
-    to run as, besides `job_user`. `limits` hold where a request has none; none may exceed
-    `max_limits`.
+    `shutdown_grace`: seconds between SIGTERM and SIGKILL for the jobs that run when the service is
+    told to go. `permitted`: what holds for requests; the most of output is the lesser of outputCap
+    and maxLimits.output, and `limits` don't exceed `max_limits`.
     """
 
     listen_address: Address
@@ -50,13 +52,9 @@ class ServerConfig:
     server_certificate: Path
     server_key: Path
     state_directory: Path
-    output_cap: int = DEFAULT_OUTPUT_CAP
     shutdown_grace: float = DEFAULT_SHUTDOWN_GRACE
     retention: Retention = DEFAULT_RETENTION
-    job_user: str | None = None
-    users: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
-    max_limits: Limits = field(default_factory=Limits)
+    permitted: Permitted = field(default_factory=Permitted)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -68,14 +66,24 @@ class ServerConfig:
             server_certificate=settings.file("serverCertificate"),
             server_key=settings.file("serverKey"),
             state_directory=settings.file("stateDirectory"),
-            output_cap=settings.number("outputCap", DEFAULT_OUTPUT_CAP),
             shutdown_grace=settings.number("shutdownGrace", DEFAULT_SHUTDOWN_GRACE),
             retention=_retention(settings),
-            job_user=_known(settings, settings.values.get("jobUser")),
-            users=frozenset(_known(settings, name) for name in settings.texts("users")),
-            limits=_limits(settings, "limits"),
-            max_limits=_limits(settings, "maxLimits"),
+            permitted=_permitted(settings),
         )
+
+
+def _permitted(settings: Settings) -> Permitted:
+    cap = settings.number("outputCap", DEFAULT_OUTPUT_CAP)
+    limits, most = _limits(settings, "limits"), _limits(settings, "maxLimits")
+    most = replace(most, output=cap if most.output is None else min(cap, most.output))
+    with _named(settings, "limits"):
+        limits.check_within(most)
+    return Permitted(
+        job_user=_known(settings, settings.values.get("jobUser")),
+        users=frozenset(_known(settings, name) for name in settings.texts("users")),
+        limits=limits,
+        max_limits=most,
+    )
 
 
 def _known(settings: Settings, user: N) -> N:
@@ -95,8 +103,15 @@ def _limits(settings: Settings, key: str) -> Limits:
     for name in values:
         if name not in names:
             raise BadConfig(f"{settings.path}: {key} has no {name!r}: it has {', '.join(names)}")
-    try:
+    with _named(settings, key):
         return Limits(**{names[name]: value for name, value in values.items()})
+
+
+@contextmanager
+def _named(settings: Settings, key: str) -> Iterator[None]:
+    """Raises BadConfig for what is wrong with the limits under `key`."""
+    try:
+        yield
     except InvalidRequest as error:
         text = str(error).removeprefix("limits.")
         raise BadConfig(f"{settings.path}: {key}.{text}") from None

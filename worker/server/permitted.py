@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import Final
 
-from worker.errors import InvalidRequest, PermissionDenied
-from worker.limits import WIRE_NAME, Limits
+from worker.errors import PermissionDenied
+from worker.limits import NO_LIMITS, Limits
 from worker.spec import JobSpec
+
+NOT_NICER: Final = Limits(nice=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """`limits` where a request has none; `max_limits` hold for all."""
+    """`limits` where a request has none; `max_limits` hold for all.
 
+    `job_user`: whom jobs run as that ask for no user; None: as the service, which may be root. As
+    another user they don't get ahead of others, unless `max_limits` say so.
+    """
+
+    job_user: str | None = None
     users: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     max_limits: Limits = field(default_factory=Limits)
@@ -24,14 +32,9 @@ class Permitted:
 
     def check(self, spec: JobSpec) -> None:
         """Raises PermissionDenied for another user, InvalidRequest for more than the most."""
-        if spec.user is not None and spec.user not in self.users:
-            some = ", ".join(sorted(self.users)) or "nobody"
+        users = self.users if self.job_user is None else self.users | {self.job_user}
+        if spec.user is not None and spec.user not in users:
+            some = ", ".join(sorted(users)) or "nobody"
             raise PermissionDenied(f"user {spec.user!r} isn't one that jobs may run as: {some}")
-        for each in fields(Limits):
-            value, most = getattr(spec.limits, each.name), getattr(self.max_limits, each.name)
-            if value is None or most is None:
-                continue
-            if value < most if each.name == "nice" else value > most:
-                word = "least" if each.name == "nice" else "most"
-                name = WIRE_NAME[each.name]
-                raise InvalidRequest(f"limits.{name} is {value}; {most} is the {word} here")
+        user = spec.user or self.job_user
+        spec.limits.check_within(self.max_limits.or_else(NO_LIMITS if user is None else NOT_NICER))

@@ -22,14 +22,12 @@ from pathlib import Path
 
 from worker.errors import SetupError, WorkerError
 from worker.jobs.registry import Registry
-from worker.limits import Limits
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.door import Door, door_of
 from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S, UNREAD
 from worker.server.main import CAN_BE_MENDED, say
 from worker.server.memory import keep_loaded
-from worker.server.permitted import Permitted
 from worker.server.replaced import check_replaceable
 from worker.server.service import Service
 from worker.server.terms import terms_of, watching
@@ -74,18 +72,17 @@ async def serve(
     config: ServerConfig, sockets: Sequence[socket.socket], keeper: socket.socket
 ) -> int:
     """Until the keeper is gone."""
-    if config.job_user is None:
+    if config.permitted.job_user is None:
         log.warning("jobs run as the service's own user, and can read its key: see jobUser")
     context = server_context(config.client_ca, config.server_certificate, config.server_key)
     async with (
         Registry(
             config.state_directory,
             keeper=keeper,
-            output_cap=config.output_cap,
             retention=config.retention,
-            job_user=config.job_user,
+            job_user=config.permitted.job_user,
         ) as registry,
-        door_of(Service(registry, permitted_by(config))) as door,
+        door_of(Service(registry, config.permitted)) as door,
         accepting(door, sockets, context),
         watching(terms_of(config, context)),
         asyncio.TaskGroup() as tasks,
@@ -100,12 +97,6 @@ async def serve(
             return 0
         leaving.cancel()
         return 1
-
-
-def permitted_by(config: ServerConfig) -> Permitted:
-    users = config.users if config.job_user is None else config.users | {config.job_user}
-    most = config.max_limits.or_else(Limits(output=config.output_cap))
-    return Permitted(users, config.limits, most)
 
 
 @asynccontextmanager
