@@ -28,7 +28,13 @@ def test_a_name_may_be_short(name: str) -> None:
     assert signal_number(name, "signal") == signal.SIGTERM
 
 
-@pytest.mark.parametrize("name", ["", "SIG", "0", "-9", "65", "SIGNOPE", "RTMIN+99", "RTMIN+", "٩"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "SIG", "0", "-9", "65", "SIGNOPE", "RTMIN+99", "RTMIN+", "٩", "RTMIN+٣"),
+        *("9" * 5000, "RTMIN+" + "9" * 5000),  # more than int takes
+    ],
+)
 def test_what_is_no_signal_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match="stopSignal"):
         signal_number(name, "stopSignal")

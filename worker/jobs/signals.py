@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from contextlib import suppress
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from worker.errors import InvalidRequest
 
 _REAL_TIME: Final = "RTMIN+"
+_NUMBER: Final = re.compile(r"(RTMIN\+)?([0-9]{1,3})")
 
 
 def signal_name(number: int) -> str:
@@ -24,10 +26,8 @@ def signal_number(name: str, field: str) -> int:
     """Of "SIGHUP", "hup", "1", "SIGRTMIN+2". Raises InvalidRequest, naming the field."""
     short = name.strip().upper().removeprefix("SIG")
     number = None
-    if short.isascii() and short.isdecimal():
-        number = int(short)
-    elif short.startswith(_REAL_TIME) and short.removeprefix(_REAL_TIME).isdecimal():
-        number = signal.SIGRTMIN + int(short.removeprefix(_REAL_TIME))
+    if match := _NUMBER.fullmatch(short):
+        number = int(match[2]) + (signal.SIGRTMIN if match[1] else 0)
     elif found := signal.Signals.__members__.get(f"SIG{short}"):
         number = int(found)
     if number is None or not 1 <= number <= signal.SIGRTMAX:
