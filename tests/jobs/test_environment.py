@@ -2,6 +2,9 @@
 
 import os
 import pwd
+import subprocess
+import sys
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -56,3 +59,19 @@ def test_the_directory_is_the_home_unless_asked(
 ) -> None:
     user = User("daemon", home, "/bin/sh", "/bin")
     assert user.directory(JobSpec("ls", working_directory=asked)) == directory
+
+
+def test_a_home_that_can_not_be_reached_is_as_if_there_were_none(tmp_path: Path) -> None:
+    asks = (
+        "import os, sys\n"
+        "from worker.jobs.environment import User\n"
+        "from worker.spec import JobSpec\n"
+        "os.geteuid() or os.setuid(65534)\n"  # for root no way is closed
+        "print(User('u', sys.argv[1], '/bin/sh', '/bin').directory(JobSpec('ls')), end='')\n"
+    )
+    tmp_path.chmod(0)
+    try:
+        directory = subprocess.check_output([sys.executable, "-c", asks, tmp_path / "home"])
+    finally:
+        tmp_path.chmod(0o700)
+    assert directory == b"/"

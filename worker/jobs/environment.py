@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
@@ -74,4 +73,5 @@ class User:
         """What the request says, else the home; / where a service's user has none."""
         if spec.working_directory is not None:
             return spec.working_directory
-        return self.home if Path(self.home).is_dir() else "/"
+        # Not Path's: its is_dir raises where the way there is closed to us.
+        return self.home if os.path.isdir(self.home) else "/"  # noqa: PTH112
