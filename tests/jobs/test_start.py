@@ -1,6 +1,7 @@
 """What may be asked for, and what is answered when it cannot be done."""
 
 import os
+import threading
 from asyncio import TaskGroup
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.jobs.scripts import read
 from worker import Registry
 from worker.errors import CannotExecute, InvalidRequest, JobExists, JobNotFound
+from worker.jobs.environment import User
 from worker.spec import JobSpec
 
 
@@ -122,3 +124,18 @@ async def test_arguments_are_passed_byte_by_byte(registry: Registry) -> None:
     raw = ["", " ", "--", "-x", "a\nb", "ä€🙂", os.fsdecode(b"\xff\xfe")]
     job = await registry.start("printf", "[%s]", *raw)
     assert await read(job.output()) == b"".join(b"[%s]" % os.fsencode(word) for word in raw)
+
+
+async def test_a_home_that_does_not_answer_holds_up_nobody_else(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NFS; no file of this machine can be like that."""
+    other = await registry.start("true")
+    answers = threading.Event()
+    monkeypatch.setattr(User, "directory", lambda *_: "/" if answers.wait(10) else "late")
+    async with TaskGroup() as group:
+        starting = group.create_task(registry.start("pwd"))
+        await other.wait()
+        assert not starting.done()
+        answers.set()
+    assert await read(starting.result().output()) == b"/\n"

@@ -22,6 +22,7 @@ from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.jobs.session import Session
 from worker.jobs.tracked import TrackedJob
 from worker.jobs.watch import page_of, watched
+from worker.keeper.messages import Spawn
 from worker.limits import NO_LIMITS, Limits
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.selection import Selection
@@ -94,16 +95,17 @@ class Registry:
         `defaults`: limits where `spec` has none; they aren't part of the request.
 
         Raises CannotExecute, NoRoom, JobExists (another request has that id), Unavailable.
-        Cancelled, the start goes on.
+        Cancelled, a start that the keeper has been asked for goes on.
         """
+        job_id = job_id or uuid4()
+        limits = defaults.or_else(self._limits)
+        # A home or a directory of users in a network that doesn't answer holds up nobody else.
+        request = await asyncio.to_thread(self._request, spec, job_id, owner, limits)
         session = self._session()
         if session.gone.is_set():
             raise keeper_lost()
         if session.leaving.is_set():
             raise Unavailable("no job is started any more: the keeper is leaving")
-        job_id = job_id or uuid4()
-        user = self._user if spec.user is None else User.named(spec.user)
-        request = spawn_of(spec, job_id, owner, user, defaults.or_else(self._limits))
         roster = session.roster
         job = roster.find(job_id) if roster.knows(request) else roster.start(request)
         await job.wait_started()
@@ -214,6 +216,10 @@ class Registry:
         session = self._session()
         await session.gone.wait()
         return session.leaving.is_set()
+
+    def _request(self, spec: JobSpec, job_id: UUID, owner: str, defaults: Limits) -> Spawn:
+        user = self._user if spec.user is None else User.named(spec.user)
+        return spawn_of(spec, job_id, owner, user, defaults)
 
     def _session(self) -> Session:
         if self._last_session is None or not self._last_session.is_open:
