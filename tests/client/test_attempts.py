@@ -30,7 +30,7 @@ from worker.errors import (
     Unavailable,
 )
 from worker.spec import JobSpec
-from worker.state import Chunk
+from worker.state import Chunk, Stream
 
 pytestmark = pytest.mark.every_python
 
@@ -120,6 +120,18 @@ async def test_what_was_dropped_is_told_once(
     async with serving(certificates, GetOutput=play) as config, Client(config) as jobs:
         await collect(jobs.output(uuid4(), offset=2), seen)
     assert [(chunk.data, chunk.skipped) for chunk in seen] == told
+
+
+async def test_what_was_dropped_before_other_streams_is_not_taken_off(certificates: Path) -> None:
+    play = Play(
+        wire.GetOutputRequest,
+        [sending(output(b"", 100, 5), output(b"", 200)), cut],
+        [sending(output(b"x", 200, 7), END)],
+    )
+    seen: list[Chunk] = []
+    async with serving(certificates, GetOutput=play) as config, Client(config) as jobs:
+        await collect(jobs.output(uuid4(), stream=Stream.STDOUT), seen)
+    assert [(chunk.data, chunk.skipped) for chunk in seen] == [(b"", 5), (b"x", 7)]
 
 
 async def test_a_server_that_begins_again_is_not_believed(certificates: Path) -> None:

@@ -160,10 +160,11 @@ class Place:
                     f" {chunk.offset}: it can't resume"
                 )
             chunk = replace(chunk, skipped=max(0, chunk.skipped - self._told))
-        self.offset = chunk.offset + len(chunk.data)
+        end = chunk.offset + len(chunk.data)
+        self._told = self._told + chunk.skipped if end == self.offset else 0
+        self.offset = end
         # A tail is where it was when it was first asked for.
         self.rest = replace(self.rest, offset=self.offset, tail_bytes=None, tail_lines=None)
-        self._told = 0 if chunk.data else self._told + chunk.skipped
         return chunk if chunk.data or chunk.skipped else None
 
 
