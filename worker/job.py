@@ -98,8 +98,8 @@ class Job:
 
         Returns when all is in its pipe: the number of bytes it was ever sent. A slow reader is
         waited for; over a connection that breaks nothing is lost or doubled. One sender at a time.
-        `end`: nothing follows, the job reads end of file. Raises NotNow where stdin is closed,
-        or another sender has taken over.
+        `end`: nothing follows, the job reads end of file. Raises NotNow where stdin is closed or
+        another sender has taken over, and whatever `data` raises: then the job reads no end.
         """
         chunks = _once(data) if isinstance(data, bytes) else data
         return await self.jobs.send_input(self.id, chunks, end=end)

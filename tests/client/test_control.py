@@ -12,7 +12,7 @@ import pytest
 from tests.client.test_with_server import client_for, text_of
 from tests.e2e.service import Service, serving
 from tests.jobs.scripts import wait_for
-from worker.errors import InvalidRequest, JobNotFound, NotNow, PermissionDenied
+from worker.errors import Incomplete, InvalidRequest, JobNotFound, NotNow, PermissionDenied
 
 pytestmark = pytest.mark.every_python
 DATA = os.urandom(8_000_000)
@@ -63,6 +63,30 @@ async def test_input_arrives_exactly(service: Service) -> None:
         job = await client.start("sha256sum", input=True)
         assert await job.send_input(pieces(1_000_000)) == len(DATA)
         assert (await text_of(job)).split()[0].decode() == hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OSError(5, "Input/output error"), id="a disk's"),
+        pytest.param(ConnectionResetError("by the source"), id="of another connection"),
+        pytest.param(Incomplete("the output broke off"), id="of another job's output"),
+    ],
+)
+async def test_an_error_of_the_source_comes_out_as_it_is_and_ends_no_input(
+    service: Service, error: Exception
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"first half"
+        raise error
+
+    async with client_for(service) as client:
+        job = await client.start("cat", input=True)
+        with pytest.raises(type(error)) as raised:
+            await job.send_input(broken())
+        assert raised.value is error
+        await job.send_input(b", and the rest")
+        assert await text_of(job) == b"first half, and the rest"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,14 @@ PIECE: Final = 32 * 1024  # bytes in one request: the contract allows 64 KiB
 Requests = Stream[wire.SendInputRequest, wire.SendInputResponse]
 
 
+class _SourceError(Exception):
+    """The caller's source failed, with whatever error: it says nothing of our connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Sending:
     """Of one input, over as many connections as it takes."""
 
@@ -39,6 +47,8 @@ class Sending:
                     await attempts.connect()
                     with translated():
                         await self._send_over(pieces, attempts, end=end)
+                except _SourceError as failed:
+                    raise failed.error from failed.error.__cause__
                 except NotNow:
                     if not (self._is_last and self._accepted is not None):
                         raise  # else it has read all that it wanted, and ended
@@ -60,7 +70,7 @@ class Sending:
             await self._exchange(stream, wire.SendInputRequest(job_id=self._job_id.bytes))
             while not self._is_done:
                 if not self._piece and not self._is_last:
-                    self._piece = await anext(pieces, b"")
+                    self._piece = await _next(pieces)
                     self._is_last = not self._piece
                 if end or not self._is_last:
                     await self._exchange(stream, self._request(is_end=self._is_last))
@@ -85,6 +95,14 @@ class Sending:
             )
         self._piece = self._piece[answer.accepted - known :]
         self._accepted = answer.accepted
+
+
+async def _next(pieces: AsyncGenerator[bytes, None]) -> bytes:
+    """Empty at the end. Raises _SourceError."""
+    try:
+        return await anext(pieces, b"")
+    except Exception as error:
+        raise _SourceError(error) from error
 
 
 async def _pieces(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
