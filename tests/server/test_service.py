@@ -105,6 +105,19 @@ async def test_a_stop_is_recorded_with_who_asked_for_it(stub: wire.WorkerService
     assert await final(stub, job) == status
 
 
+async def test_input_goes_to_the_job_of_the_first_message_alone(
+    serving: Serving, stub: wire.WorkerServiceStub
+) -> None:
+    job, other = [await started(stub, wire.StartRequest("cat", input=True)) for _ in range(2)]
+    Input = wire.SendInputRequest  # noqa: N806 - a class
+    same = [Input(job), Input(data=b"a"), Input(job, offset=1, data=b"b")]
+    assert [each.accepted async for each in stub.send_input(same)] == [0, 1, 2]
+    with pytest.raises(GRPCError, match="another one than in the first message") as refusal:
+        [_ async for _ in stub.send_input([Input(job), Input(other, offset=2, data=b"c")])]
+    assert refusal.value.status is Status.INVALID_ARGUMENT
+    assert await serving.registry.take_input(UUID(bytes=job), 0, b"") == 2
+
+
 async def test_a_removed_job_is_not_found_and_its_id_is_not_free(
     stub: wire.WorkerServiceStub,
 ) -> None:

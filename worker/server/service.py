@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import betterproto
 
@@ -117,7 +118,9 @@ class Service:
         """The total first, so that the client knows where to go on; then after each piece."""
         job_id = None
         async for request in requests:
-            if job_id is None:
+            if job_id is not None:
+                _check_same(job_id, request.job_id)
+            else:
                 job_id = job_id_of(request.job_id)
                 accepted = await self._registry.take_input(job_id, 0, b"")
                 yield wire.SendInputResponse(accepted)
@@ -160,3 +163,9 @@ class Service:
             status = await job.current_status()
         # More may have been printed since; less has been if it was asked for from beyond.
         yield end_response(status, min(position, status.output.total))
+
+
+def _check_same(job_id: UUID, named: bytes) -> None:
+    """A message after the first may leave the job out, but name no other."""
+    if named and job_id_of(named) != job_id:
+        raise InvalidRequest("jobID is another one than in the first message: ask twice")
