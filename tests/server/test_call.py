@@ -229,6 +229,20 @@ async def test_a_text_of_any_language_is_in_the_message(serving: Serving) -> Non
     assert "/n%C3%B6/s%C3%BCch %F0%9F%99%82%25" in answer.status[1]
 
 
+async def test_a_long_name_is_cut_out_of_the_message(serving: Serving) -> None:
+    """Else the client's HTTP/2 ends the connection, and whatever else it asks for."""
+    client = await serving.client()
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    request = wire.SignalRequest(job_id=job.id.bytes, signal="🙂" * 15_000)
+    body = message(bytes(request))
+    frames = [body[start : start + 16_000] for start in range(0, len(body), 16_000)]
+    answer = await client.ended(client.send(head(SERVICE + "Signal"), *frames))
+    assert answer.status[0] == Status.INVALID_ARGUMENT.value
+    assert answer.status[1].startswith("signal: '%F0%9F%99%82")
+    assert answer.status[1].endswith("%F0%9F%99%82' is no signal: SIGTERM, HUP, 10 or RTMIN+1 are")
+    assert len(answer.status[1]) < 8192
+
+
 async def test_a_deadline_ends_a_wait(serving: Serving) -> None:
     job = await serving.registry.start("sleep", "600", grace_period=0)
     client = await serving.client()

@@ -14,6 +14,7 @@ from grpclib.const import Status
 from grpclib.metadata import encode_grpc_message
 
 from worker.errors import InvalidRequest
+from worker.server.limits import SENTENCE
 
 Headers = Iterable[tuple[str, str]]
 
@@ -65,4 +66,11 @@ def _seconds(timeout: str | None) -> float | None:
 
 def trailers(status: Status, message: str) -> list[tuple[str, str]]:
     end = [("grpc-status", str(status.value))]
-    return [*end, ("grpc-message", encode_grpc_message(message))] if message else end
+    return [*end, ("grpc-message", encode_grpc_message(_short(message)))] if message else end
+
+
+def _short(message: str) -> str:
+    """What was wrong stands at the beginning, what to do at the end; a long name between them."""
+    if len(message) <= SENTENCE:
+        return message
+    return f"{message[: SENTENCE // 2]}...{message[-SENTENCE // 2 :]}"

@@ -17,6 +17,8 @@ BACKLOG: Final = 4096  # connections that queue while the server restarts
 
 REQUEST_SIZE: Final = 64 * KIB
 REQUEST_SIZES: Final = {"Start": 256 * KIB}  # where it is another
+# Characters of an error, each 12 bytes at most: some clients take no more than 8 KiB of headers.
+SENTENCE: Final = 600
 
 STREAMS: Final = 100  # requests at once on one connection: h2's default, which is what it tells
 EARLY_STREAMS: Final = 1000  # until the client has acknowledged that: it may not know it yet
