@@ -109,7 +109,10 @@ async def test_a_page_looks_at_a_bounded_number_of_jobs(state: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "token"),
-    [(0, ""), (1001, ""), (1, "x"), (1, "e30="), (1, "WzEsMV0="), (1, "é")],
+    [
+        *((0, ""), (1001, ""), (1, "x"), (1, "e30="), (1, "WzEsMV0="), (1, "é")),
+        (1, "WzEsIlx1ZDgwMCJd"),  # [1,"\\ud800"]: no text that SQLite takes
+    ],
     ids=str,
 )
 async def test_what_is_no_page_is_refused(registry: Registry, limit: int, token: str) -> None:

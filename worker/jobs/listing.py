@@ -127,7 +127,7 @@ def _place_of(token: str) -> tuple[int, str]:
     try:
         match json.loads(base64.b64decode(token, b"-_", validate=True)):
             case [int(created_us), str(job_id)] if abs(created_us) < 2**62:
-                return created_us, job_id
+                return created_us, str(UUID(job_id))
     except (binascii.Error, ValueError, RecursionError):
         pass
     raise InvalidRequest("pageToken is none that this server has given")
