@@ -107,11 +107,23 @@ async def test_a_page_looks_at_a_bounded_number_of_jobs(state: Path) -> None:
         assert await listed(registry, owner="bob") == [1]
 
 
+async def test_a_page_looks_at_a_bounded_number_of_bytes(state: Path) -> None:
+    long = ["x" * 100_000]
+    newer = (ended_row(number, arguments=long) for number in range(2, 31))
+    filled(state, ended_row(1, owner="bob"), *newer)
+    async with Registry(state) as registry:
+        for which in (JobFilter(owner="bob"), JobFilter(states=frozenset({JobState.LOST}))):
+            page = await registry.page(which)
+            assert page.jobs == ()
+            assert page.next_token
+        assert await listed(registry, owner="bob") == [1]
+
+
 @pytest.mark.parametrize(
     ("limit", "token"),
     [
         *((0, ""), (1001, ""), (1, "x"), (1, "e30="), (1, "WzEsMV0="), (1, "é")),
-        (1, "WzEsIlx1ZDgwMCJd"),  # [1,"\\ud800"]: no text that SQLite takes
+        (1, "WzEsIlx1ZDgwMCJd"),  # [1,"\ud800"]: no text that SQLite takes
     ],
     ids=str,
 )

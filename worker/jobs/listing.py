@@ -1,7 +1,7 @@
 """Rows by what they are about: pages of a list, and what has changed since a revision.
 
-A page looks at a bounded number of rows, so that a question that few jobs answer doesn't hold
-up everybody else; who asks goes on with the token.
+A page looks at a bounded number of rows and bytes, so that a question that few jobs answer
+doesn't hold up everybody else; who asks goes on with the token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from worker.listing import JobFilter
 from worker.state import FINAL, JobState, JobStatus
 
 LOOKED_AT: Final = 2000  # rows, some 10 ms
-LARGEST: Final = 512 * 1024  # bytes of requests on a page: one more has at most 2 MiB
+LARGEST: Final = 512 * 1024  # bytes of requests looked at: one more has at most 2 MiB
 _LAST_PLACE: Final = (2**62, "g")  # before the newest; ids are hexadecimal
 _NEWEST: Final = """
 SELECT * FROM jobs WHERE (created_us, id) < (?, ?)
@@ -59,8 +59,8 @@ class Listing:
         size = 0
         for looked_at, found in enumerate(self._newest(which, _place_of(token)), 1):
             place = found["created_us"], found["id"]
+            size += len(found["request"])
             if _fits(found, which):
-                size += len(found["request"])
                 rows.append(Row.read(found))
             if looked_at == LOOKED_AT or len(rows) == limit or size > LARGEST:
                 return RowPage(tuple(rows), _token_of(place))
