@@ -9,7 +9,7 @@ from tests.jobs.folders import Entry, write_output
 from tests.jobs.scripts import wait_for
 from worker import Registry
 from worker.errors import InvalidRequest
-from worker.jobs.reader import MAX_CHUNK, OutputReader
+from worker.jobs.reader import MAX_CHUNK, MAX_RECORDS, OutputReader
 from worker.jobs.tail import LOOKED_THROUGH, tail_offset
 from worker.keeper.records import Kind
 from worker.selection import Selection
@@ -63,6 +63,16 @@ def test_much_of_another_stream_is_passed_with_a_word_now_and_then(tmp_path: Pat
         3 * MAX_CHUNK,
     ]
     assert found[-1] == (b"e", 3 * MAX_CHUNK, 0)
+
+
+def test_one_turn_passes_a_bounded_number_of_runs(tmp_path: Path) -> None:
+    runs = [(OUT, offset, 1) for offset in range(3 * MAX_RECORDS)]
+    write_output(tmp_path, bytes(3 * MAX_RECORDS) + b"e", [*runs, (ERR, 3 * MAX_RECORDS, 2)])
+    found = chunks(tmp_path, stream=Stream.STDERR)
+    assert found == [
+        *((b"", count * MAX_RECORDS, 0) for count in (1, 2, 3)),
+        (b"e", 3 * MAX_RECORDS, 0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class OutputReader:
         if self.offset >= size:
             return None
         with closing(Index(self._folder)) as index:
-            while self.offset < size:
+            for _ in range(MAX_RECORDS):
                 self._pass_records(index)
                 end = self._cut(index, min(size, self.offset + MAX_CHUNK))
                 if self._is_selected():
@@ -77,8 +77,10 @@ class OutputReader:
                 self._passed += end - self.offset
                 self.offset = end
                 if self._passed >= MAX_CHUNK:
-                    return self._chunk(index, b"")
-        return None
+                    break
+                if self.offset == size:
+                    return None
+            return self._chunk(index, b"")
 
     def rest(self) -> Chunk | None:
         """What was dropped after the last byte, or passed over; to be asked for at the end."""
