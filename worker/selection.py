@@ -17,8 +17,9 @@ class Selection:
     """From `offset` on, or the last `tail_bytes` or `tail_lines` that are there now, of `stream`.
 
     Offsets are positions in the whole output, also with one stream selected. With `follow` it
-    goes on until the job has ended. A line ends at a newline; an unfinished last one counts; at
-    most the last 16 MiB are looked through for lines. Raises InvalidRequest.
+    goes on until the job has ended. A line ends at a newline; an unfinished last one counts. A
+    tail looks through at most 16 MiB for lines, and 262,144 runs of output for one stream: it is
+    shorter where what is asked for lies further back. Raises InvalidRequest.
     """
 
     offset: int = 0

@@ -1,5 +1,8 @@
 """One stream, the last bytes, the last lines: which bytes of an output, and where they are."""
 
+import asyncio
+import os
+from asyncio import TaskGroup
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from tests.jobs.folders import Entry, write_output
 from tests.jobs.scripts import wait_for
 from worker import Registry
 from worker.errors import InvalidRequest
+from worker.jobs import tail
 from worker.jobs.reader import MAX_CHUNK, MAX_RECORDS, OutputReader
 from worker.jobs.tail import LOOKED_THROUGH, tail_offset
 from worker.keeper.records import Kind
@@ -97,7 +101,7 @@ def test_where_the_last_bytes_begin(
 
 
 @pytest.mark.parametrize(
-    ("output", "count", "tail"),
+    ("output", "count", "expected"),
     [
         (b"a\nb\nc\n", 0, b""),
         (b"a\nb\nc\n", 1, b"c\n"),
@@ -114,10 +118,12 @@ def test_where_the_last_bytes_begin(
     ],
     ids=lambda value: repr(value)[:12],
 )
-def test_where_the_last_lines_begin(tmp_path: Path, output: bytes, count: int, tail: bytes) -> None:
+def test_where_the_last_lines_begin(
+    tmp_path: Path, output: bytes, count: int, expected: bytes
+) -> None:
     write_output(tmp_path, output, [(OUT, 0, 1)])
     offset = tail_offset(tmp_path, Selection(tail_lines=count))
-    assert output[offset:] == tail
+    assert output[offset:] == expected
 
 
 def test_lines_of_one_stream_are_its_own(tmp_path: Path) -> None:
@@ -134,6 +140,42 @@ def test_lines_of_one_stream_are_its_own(tmp_path: Path) -> None:
 def test_no_more_than_16_mib_are_looked_through(tmp_path: Path) -> None:
     write_output(tmp_path, b"\n" + bytes(LOOKED_THROUGH), [(OUT, 0, 1)])
     assert tail_offset(tmp_path, Selection(tail_lines=5)) == 1
+
+
+def test_of_many_small_pieces_no_more_than_16_mib_either(tmp_path: Path) -> None:
+    runs = [((OUT, ERR)[number % 2], number * 2**20, 1) for number in range(40)]
+    write_output(tmp_path, bytes(40 * 2**20), runs)
+    offset = tail_offset(tmp_path, Selection(stream=Stream.STDERR, tail_lines=5))
+    assert offset == 40 * 2**20 - 31 * 2**20
+
+
+def test_a_tail_looks_through_a_bounded_number_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "RUNS", 3)
+    write_output(tmp_path, OUTPUT, [*RUNS, (OUT, 10, 5), (OUT, 11, 6)])
+    assert tail_offset(tmp_path, Selection(stream=Stream.STDERR, tail_bytes=10)) == 9
+    assert tail_offset(tmp_path, Selection(stream=Stream.STDERR, tail_lines=10)) == 9
+
+
+async def test_tails_hold_up_nobody_else(registry: Registry, state: Path) -> None:
+    job = await registry.start("true")
+    await job.wait()
+    path = state / "jobs" / str(job.id) / "output"
+    path.unlink()
+    os.mkfifo(path)  # who opens it waits for a writer
+    outputs = [job.output(tail_bytes=1) for _ in range(40)]
+    async with TaskGroup() as tasks:
+        firsts = [tasks.create_task(anext(each)) for each in outputs]
+        try:
+            async with asyncio.timeout(10):
+                await (await registry.start("true")).wait()
+        finally:
+            writer = os.open(path, os.O_RDWR)
+    os.close(writer)
+    assert [first.result() for first in firsts] == [Chunk(b"", 0)] * 40
+    for each in outputs:
+        await each.aclose()
 
 
 def test_without_files_a_tail_is_empty(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from worker.selection import Selection
 from worker.state import Stream
 
 LOOKED_THROUGH: Final = 16 * 2**20  # bytes, for lines
+RUNS: Final = 2**18  # looked through for one stream: less than a second
 _BLOCK: Final = 64 * 1024
 
 
@@ -44,7 +46,7 @@ def _pieces_backwards(index: Index, size: int, stream: Stream) -> Iterator[Piece
         yield Piece(0, size)
         return
     end = size
-    for record in index.runs_backwards():
+    for record in islice(index.runs_backwards(), RUNS):
         if record.offset < end:  # of several runs at one offset the last counts
             if STREAM[record.kind] is stream:
                 yield Piece(record.offset, end)
@@ -65,20 +67,29 @@ def _lines_from(file: int, pieces: Iterator[Piece], size: int, count: int) -> in
     """Where the last but `count` line has ended."""
     if count <= 0:
         return size
-    start, looked_through, is_last = size, 0, True
+    start, is_last = size, True
+    for start, block in _blocks_backwards(file, pieces):
+        found = len(block)
+        if is_last and block:
+            is_last = False
+            found -= 1  # what ends the last line begins no other one
+        while (found := block.rfind(b"\n", 0, found)) >= 0:
+            count -= 1
+            if count == 0:
+                return start + found + 1
+    return start
+
+
+def _blocks_backwards(file: int, pieces: Iterator[Piece]) -> Iterator[tuple[int, bytes]]:
+    """Each with its place."""
+    looked_through = 0
     for piece in pieces:
         end = piece.end
-        while end > piece.start and looked_through < LOOKED_THROUGH:
+        while end > piece.start:
             start = max(piece.start, end - _BLOCK)
             block = os.pread(file, end - start, start)
+            yield start, block
             looked_through += len(block)
-            if is_last and block:
-                is_last = False
-                block = block[:-1] + b"-"  # what ends the last line begins no other one
-            found = len(block)
-            while (found := block.rfind(b"\n", 0, found)) >= 0:
-                count -= 1
-                if count == 0:
-                    return start + found + 1
+            if looked_through >= LOOKED_THROUGH:
+                return
             end = start
-    return start
