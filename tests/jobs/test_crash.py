@@ -89,6 +89,7 @@ async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Reg
     with pytest.raises(KeeperLost):
         await registry.start("true")
     assert await ended.status() == status
+    assert {each.id async for each in registry.list()} == {ended.id, job.id}
     assert await read(ended.output()) == b"hello\n"
     assert await read(job.output(follow=False)) == b"ready\n"
 

@@ -8,11 +8,19 @@ import pytest
 
 from tests.jobs.folders import request_of
 from worker import Registry
-from worker.errors import JobNotFound, NotNow
+from worker.errors import CannotExecute, JobNotFound, NotNow
 from worker.jobs import tombstones
 from worker.jobs.row import Row
 from worker.jobs.store import Store
 from worker.state import JobState, JobStatus
+
+NO_ROW_GOES = """
+CREATE TEMP TRIGGER no_row_goes BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, "full"); END
+"""
+
+
+def execute(registry: Registry, statement: str) -> None:
+    registry._session().store._database.execute(statement)
 
 
 async def watched(registry: Registry, count: int, since: int = 0) -> list[JobStatus]:
@@ -123,3 +131,13 @@ def test_forgotten_removals_make_older_cursors_useless(
 async def test_who_watches_no_job_is_told_so(registry: Registry) -> None:
     with pytest.raises(JobNotFound):
         await anext(registry.watch(uuid4()))
+
+
+async def test_a_job_that_nobody_can_tell_of_is_told_as_its_row_has_it(registry: Registry) -> None:
+    running = await registry.start("sleep", "60")
+    execute(registry, NO_ROW_GOES)
+    with pytest.raises(CannotExecute):
+        await registry.start("/nonexistent/program")
+    for told in ([each async for each in registry.list()][::-1], await watched(registry, 2)):
+        assert [status.state for status in told] == [JobState.RUNNING, JobState.STARTED]
+        assert told[0].id == running.id

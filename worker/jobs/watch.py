@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
-from worker.errors import InvalidRequest, JobNotFound
+from worker.errors import InvalidRequest, JobError, JobNotFound
 from worker.jobs.session import Session
 from worker.listing import MOST_ON_A_PAGE, JobFilter, Page
 from worker.state import JobStatus
@@ -60,9 +60,12 @@ def _is_over(session: Session, job_id: UUID) -> bool:
 
 
 async def _with_output(session: Session, status: JobStatus) -> JobStatus:
-    """What a job that runs has printed so far stands in no row."""
+    """What a job that runs has printed so far stands in no row.
+
+    One that nobody can tell of any more costs neither a list nor a watcher.
+    """
     if status.is_final or status.removed:
         return status
-    with suppress(JobNotFound):
+    with suppress(JobError):
         return await session.roster.find(status.id).current_status()
     return status
