@@ -93,7 +93,7 @@ def test_what_is_not_final_is_unfinished(store: Store) -> None:
 def test_a_job_that_was_never_started_is_forgotten(store: Store) -> None:
     row = row_of()
     store.add(row)
-    store.remove(row.status.id)
+    store.bury([(row.status.id, "")], has_run=False)
     with pytest.raises(JobNotFound):
         store.find(row.status.id)
     assert store.digest(row.status.id) is None

@@ -1,5 +1,6 @@
 """A watcher is told each job's latest state, in order, and goes on from a revision."""
 
+import shutil
 from contextlib import aclosing, closing
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,7 @@ from worker.errors import CannotExecute, JobNotFound, NotNow
 from worker.jobs import tombstones
 from worker.jobs.row import Row
 from worker.jobs.store import Store
+from worker.spec import JobSpec
 from worker.state import JobState, JobStatus
 
 NO_ROW_GOES = """
@@ -93,6 +95,43 @@ async def test_revisions_go_on_after_a_restart(state: Path) -> None:
     async with Registry(state) as registry:
         after = await (await registry.start("true")).wait()
         assert await watched(registry, 1, since=before.revision) == [after]
+
+
+async def test_no_revision_is_given_twice_whatever_a_power_cut_took_back(state: Path) -> None:
+    async with Registry(state) as registry:
+        first = await (await registry.start("true")).wait()
+        taken = await (await registry.start("true")).wait()
+        execute(registry, f"DELETE FROM jobs WHERE revision > {first.revision}")
+    shutil.rmtree(state / "jobs" / str(taken.id))
+    async with Registry(state) as registry:
+        after = await (await registry.start("true")).wait()
+        assert after.revision > taken.revision
+        assert await watched(registry, 1, since=taken.revision) == [after]
+
+
+async def test_a_start_that_fails_is_told_as_removed_and_its_id_stays_free(
+    registry: Registry,
+) -> None:
+    job_id = uuid4()
+    async with aclosing(registry.watch()) as watching:
+        with pytest.raises(CannotExecute):
+            await registry.submit(JobSpec("/nonexistent/program"), job_id=job_id)
+        status = await anext(watching)
+        assert (status.id, status.removed, status.state) == (job_id, True, JobState.STARTED)
+        assert status.reason == "removed as its start failed: /nonexistent/program: not found"
+        ended = await (await registry.submit(JobSpec("true"), job_id=job_id)).wait()
+        assert [await anext(watching)] == [ended]
+    assert [each async for each in registry.watch(job_id)] == [ended]
+
+
+async def test_of_a_start_that_fails_a_later_watcher_hears_too(state: Path) -> None:
+    async with Registry(state) as registry:
+        before = await (await registry.start("true")).wait()
+        with pytest.raises(CannotExecute):
+            await registry.start("/nonexistent/program")
+    async with Registry(state) as registry:
+        (told,) = await watched(registry, 1, since=before.revision)
+        assert told.removed
 
 
 async def test_a_table_that_was_rebuilt_gives_no_revision_again(state: Path) -> None:

@@ -1,13 +1,15 @@
 """A number that grows with each change of any job, so that a watcher can go on where it was.
 
-It begins with the time in µs at which its table was made: so one that was rebuilt doesn't give
-a number a second time, and a cursor of the table before it is known to be too old.
+It goes on from the time in µs at which its table is opened. So none is given a second time, even
+if a power cut or a full disk has taken the newest ones from the table; and where the table was
+rebuilt, a cursor of the one before is known to be too old.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from typing import Final
 
 from worker.errors import NotNow
@@ -24,12 +26,14 @@ class Revisions:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         with translated():
-            (self.last,) = database.execute(_LAST).fetchone()
+            recorded: int
+            (recorded,) = database.execute(_LAST).fetchone()
+        self.last = max(recorded, time.time_ns() // 1000)
         self._growth = asyncio.Event()  # a new one for each growth
 
     def next(self) -> int:
         self.last += 1
-        return int(self.last)
+        return self.last
 
     def tell(self) -> None:
         """What was recorded can be read now."""

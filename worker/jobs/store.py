@@ -97,6 +97,7 @@ class Store:
         with transaction(self._database):
             for row in revised:
                 final_s = self.time.before if row.status.is_final else None
+                self.tombstones.lift(row.request.job)
                 self._database.execute(_ADD, row.columns() | {"final_s": final_s})
         final = [row.size for row in rows if row.status.is_final]
         self.total = self.total.plus(len(final), sum(final))
@@ -126,17 +127,20 @@ class Store:
             self.total = self.total.plus(1, size)
         self.revisions.tell()
 
-    def remove(self, job_id: UUID | str) -> None:
-        """Forget a job that was never started, or a row by what stands in place of its id."""
+    def remove(self, job_id: str) -> None:
+        """Forget a row that can't be read, by what stands in place of its id."""
         with translated():
-            self._database.execute("DELETE FROM jobs WHERE id = ?", [str(job_id)])
+            self._database.execute("DELETE FROM jobs WHERE id = ?", [job_id])
 
-    def bury(self, going: Sequence[tuple[UUID, str]]) -> None:
-        """A tombstone in place of each row, saying how the job went. All or none."""
+    def bury(self, going: Sequence[tuple[UUID, str]], *, has_run: bool = True) -> None:
+        """A tombstone in place of each row, saying how the job went. All or none.
+
+        Of one that has never run, so that its id may be tried again.
+        """
         ids = [str(job_id) for job_id, _ in going]
         with transaction(self._database):
             gone = self._total(_TOTAL_OF, json.dumps(ids))
-            self.tombstones.add(going, self.time.now(), self.revisions.next)
+            self.tombstones.add(going, self.time.now(), self.revisions.next, has_run=has_run)
             self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
         self.total = self.total.plus(-gone.jobs, -gone.size)
         self.revisions.tell()

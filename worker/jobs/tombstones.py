@@ -1,4 +1,8 @@
-"""What is kept of a job that was removed: enough to tell who asks for it, and a late retry."""
+"""What is kept of a job that was removed: enough to tell who asks for it, and a late retry.
+
+One that was never started leaves a tombstone too, for watchers, who were told of it. That has no
+digest, and stands in nobody's way.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,10 @@ _AT_ONCE: Final = 1000  # dropped for their age: others have to wait meanwhile
 _ADD: Final = """
 INSERT OR REPLACE INTO tombstones
     (id, digest, removed_us, removed_s, how, state, created_us, revision)
-SELECT id, digest, ?, ?, ?, state, created_us, ? FROM jobs WHERE id = ?
+SELECT id, {digest}, ?, ?, ?, state, created_us, ? FROM jobs WHERE id = ?
 """
+_FIND: Final = "SELECT * FROM tombstones WHERE id = ? AND digest != x''"
+_LIFT: Final = "DELETE FROM tombstones WHERE id = ? AND digest = x''"
 _SURPLUS: Final = "number <= (SELECT max(number) FROM tombstones) - ?"
 _OLD: Final = """
 removed_s < ? AND number IN (SELECT number FROM tombstones ORDER BY number LIMIT ?)
@@ -53,14 +59,18 @@ class Tombstones:
 
     def find(self, job_id: UUID) -> Tombstone | None:
         with translated():
-            found = self._database.execute("SELECT * FROM tombstones WHERE id = ?", [str(job_id)])
-            row = found.fetchone()
+            row = self._database.execute(_FIND, [str(job_id)]).fetchone()
         if row is None:
             return None
         return Tombstone(bytes(row["digest"]), utc(row["removed_us"]), row["how"])
 
     def add(
-        self, going: Iterable[tuple[UUID, str]], now_s: float, revision: Callable[[], int]
+        self,
+        going: Iterable[tuple[UUID, str]],
+        now_s: float,
+        revision: Callable[[], int],
+        *,
+        has_run: bool = True,
     ) -> None:
         """For jobs that have a row: each with the way in which it goes."""
         removed_us = time.time_ns() // 1000
@@ -68,8 +78,14 @@ class Tombstones:
             (removed_us, now_s, printable(how), revision(), str(job_id)) for job_id, how in going
         )
         with translated():
-            self._database.executemany(_ADD, values)
+            add = _ADD.format(digest="digest" if has_run else "x''")
+            self._database.executemany(add, values)
         self._drop(_SURPLUS, MOST)
+
+    def lift(self, job_id: str) -> None:
+        """If it was never started: now it is tried again."""
+        with translated():
+            self._database.execute(_LIFT, [job_id])
 
     def drop_old(self, now_s: float) -> None:
         """Some of those that are older than `KEPT_S`."""
