@@ -1,6 +1,7 @@
 """A watcher is told each job's latest state, in order, and goes on from a revision."""
 
 import shutil
+import tracemalloc
 from contextlib import aclosing, closing
 from pathlib import Path
 from uuid import uuid4
@@ -165,6 +166,47 @@ def test_forgotten_removals_make_older_cursors_useless(
         with pytest.raises(NotNow):
             store.revisions.check(cursor)
         store.revisions.check(0)
+
+
+async def test_a_watcher_that_missed_removals_is_told_so(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tombstones, "MOST", 1)
+    jobs = [await registry.start("true") for _ in range(3)]
+    for job in jobs:
+        await job.wait()
+    async with aclosing(registry.watch()) as watching:
+        assert (await anext(watching)).id in {job.id for job in jobs}
+        for job in jobs[:2]:
+            await job.remove()
+        with pytest.raises(NotNow, match="begin with 0"):
+            await anext(watching)
+
+
+async def test_what_was_forgotten_before_is_nothing_to_who_begins_with_0(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tombstones, "MOST", 1)
+    stays, *going = [await registry.start("true") for _ in range(3)]
+    for job in (stays, *going):
+        await job.wait()
+    for job in going:
+        await job.remove()
+    told = await watched(registry, 2)
+    assert [status.id for status in told] == [stays.id, going[-1].id]
+
+
+async def test_a_watcher_that_does_not_read_holds_one_job(registry: Registry) -> None:
+    for _ in range(20):
+        await (await registry.start("true", "x" * 100_000)).wait()
+    async with aclosing(registry.watch()) as watching:
+        tracemalloc.start()
+        try:
+            await anext(watching)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held < 500_000
 
 
 async def test_who_watches_no_job_is_told_so(registry: Registry) -> None:

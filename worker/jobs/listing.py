@@ -12,7 +12,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -39,7 +38,7 @@ _BY_ID: Final = """
 SELECT * FROM jobs WHERE id >= ? AND id < ? AND (+created_us, +id) < (?, ?)
 ORDER BY +created_us DESC, +id DESC LIMIT ?
 """
-_CHANGED: Final = "SELECT * FROM {table} WHERE revision > ? ORDER BY revision LIMIT ?"
+_CHANGED: Final = "SELECT * FROM {table} WHERE revision > ? ORDER BY revision LIMIT 1"
 _CHANGED_ONE: Final = "SELECT * FROM {table} WHERE revision > ? AND id = ?"
 
 
@@ -77,16 +76,17 @@ class Listing:
         with translated():
             yield from self._database.execute(question, (*ends, *place, LOOKED_AT))
 
-    def changed(self, since: int, limit: int, job_id: UUID | None = None) -> list[JobStatus]:
-        """After revision `since`, in order of revision; of one job, or of all."""
-        question, which = (_CHANGED, limit) if job_id is None else (_CHANGED_ONE, str(job_id))
+    def changed(self, since: int, job_id: UUID | None = None) -> JobStatus | None:
+        """The first after revision `since`, of one job or of all. Not several: each may be long."""
+        question, which = (_CHANGED, ()) if job_id is None else (_CHANGED_ONE, (str(job_id),))
         with translated():
-            rows, tombstones = (
-                self._database.execute(question.format(table=table), [since, which]).fetchall()
+            row, tombstone = (
+                self._database.execute(question.format(table=table), (since, *which)).fetchone()
                 for table in ("jobs", "tombstones")
             )
-        changed = [Row.read(row).status for row in rows] + [_removed(row) for row in tombstones]
-        return sorted(changed, key=attrgetter("revision"))[:limit]
+        if row and not (tombstone and tombstone["revision"] < row["revision"]):
+            return Row.read(row).status
+        return _removed(tombstone) if tombstone else None
 
 
 def _removed(row: sqlite3.Row) -> JobStatus:

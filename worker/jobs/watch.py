@@ -1,22 +1,20 @@
 """Statuses of many jobs: a page of them, and what changes from now on.
 
-A watcher is only a revision: it reads what is newer, and waits for more. There is no queue, so a
-slow one costs nothing, and is told each job's latest state, not each passing one.
+A watcher is only a revision: it reads what is newer, row by row, and waits for more. There is no
+queue, so a slow one costs nothing, and is told each job's latest state, not each passing one.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Final
 from uuid import UUID
 
 from worker.errors import InvalidRequest, JobError, JobNotFound
 from worker.jobs.session import Session
 from worker.listing import MOST_ON_A_PAGE, JobFilter, Page
 from worker.state import JobStatus
-
-_AT_ONCE: Final = 100  # jobs: then others have their turn
 
 
 async def page_of(session: Session, which: JobFilter, limit: int, token: str) -> Page:
@@ -36,19 +34,22 @@ async def watched(
     revisions.check(since)
     if job_id is not None:
         session.roster.find(job_id)  # raises JobNotFound
+    known = since or revisions.last  # who begins with 0 was told of nothing that has gone by now
     while True:
+        revisions.check(max(since, known))
         reached = revisions.last
-        changed = listing.changed(since, _AT_ONCE, job_id)
-        for status in changed:
-            since = status.revision
-            latest = await _with_output(session, status)
-            if latest.revision == since:  # else it has changed meanwhile, and is told in its turn
-                yield latest
-        if not changed:
+        status = listing.changed(since, job_id)
+        if status is None:
             if job_id is not None and _is_over(session, job_id):
                 return
             since = max(since, reached)
             await revisions.wait_beyond(since)
+            continue
+        since = status.revision
+        latest = await _with_output(session, status)
+        if latest.revision == since:  # else it has changed meanwhile, and is told in its turn
+            yield latest
+            await asyncio.sleep(0)  # who never waits must not hold up the rest
 
 
 def _is_over(session: Session, job_id: UUID) -> bool:
