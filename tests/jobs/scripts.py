@@ -9,12 +9,17 @@ from typing import Final
 import pytest
 
 from worker import Chunk, Job, Registry
+from worker.state import JobStatus
 
 IGNORES_TERM: Final = 'trap "" TERM; echo ready; while :; do sleep 1; done'
 
 
 async def read(chunks: AsyncIterator[Chunk]) -> bytes:
     return b"".join([chunk.data async for chunk in chunks])
+
+
+async def all_of(statuses: AsyncIterator[JobStatus]) -> list[JobStatus]:
+    return [status async for status in statuses]
 
 
 async def shell(registry: Registry, script: str) -> Job:

@@ -43,6 +43,27 @@ async def test_closing_wakes_who_waits_with_the_end(state: Path) -> None:
     assert reading.result() == b"ready\n"
 
 
+async def test_closing_tells_watchers_the_ends_and_that_it_is_closed(state: Path) -> None:
+    told: dict[UUID, JobState] = {}
+
+    async def watch(registry: Registry) -> None:
+        async for status in registry.watch():
+            told[status.id] = status.state
+
+    async with TaskGroup() as group:
+        async with Registry(state) as registry:
+            watching = group.create_task(unavailable(watch(registry)))
+            jobs = [await registry.start("sleep", "987") for _ in range(3)]
+        assert "closed" in await watching
+    assert told == {job.id: JobState.STOPPED for job in jobs}
+
+
+async def unavailable(answer: Coroutine[None, None, None]) -> str:
+    with pytest.raises(Unavailable) as failure:
+        await answer
+    return str(failure.value)
+
+
 async def test_a_closed_registry_says_so(state: Path) -> None:
     async with Registry(state) as registry:
         job = await registry.start("true")

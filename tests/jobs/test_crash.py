@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from tests.jobs.conftest import children
-from tests.jobs.scripts import read, shell, wait_for
+from tests.jobs.scripts import all_of, read, shell, wait_for
 from worker import Registry
 from worker.errors import KeeperLost
 from worker.keeper.cgroup import folder_for
@@ -82,8 +82,11 @@ async def test_a_killed_keeper_fails_every_waiter_and_nothing_else(registry: Reg
     await wait_for(job, b"ready")
 
     followers = [read(job.output()) for _ in range(4)]
+    watchers = [all_of(registry.watch()), all_of(registry.watch(job.id))]
     async with TaskGroup() as group:
-        waiting = [group.create_task(failure_of(each)) for each in (*followers, job.wait())]
+        waiting = [
+            group.create_task(failure_of(each)) for each in (*followers, *watchers, job.wait())
+        ]
         os.kill(keeper_pid(), signal.SIGKILL)
     assert {type(task.result()) for task in waiting} == {KeeperLost}
     with pytest.raises(KeeperLost):

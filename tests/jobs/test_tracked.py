@@ -23,7 +23,8 @@ class Told:
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[int] = []
-        self.job = TrackedJob(RUNNING, folder, self.asked.append)
+        self.over = asyncio.Event()
+        self.job = TrackedJob(RUNNING, folder, self.asked.append, self.over.set)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ async def test_a_complete_job_is_read_to_its_end_and_not_asked_about(told: Told)
 
 
 async def test_each_waiter_gets_the_failure_as_its_own(tmp_path: Path) -> None:
-    job = TrackedJob(ROW, tmp_path, lambda _: None)
+    job = TrackedJob(ROW, tmp_path, lambda _: None, lambda: None)
     job.tell_failure(CannotExecute("/x: not found"))
     failures = []
     for _ in range(2):
@@ -108,6 +109,7 @@ async def test_each_waiter_gets_the_failure_as_its_own(tmp_path: Path) -> None:
 
 async def test_nobody_waits_for_a_keeper_that_is_gone(told: Told) -> None:
     told.job.tell_failure(KeeperLost("gone"))
+    assert told.over.is_set()
     await told.job.wait_started()
     await told.job.wait_grown(10)
     with pytest.raises(KeeperLost):

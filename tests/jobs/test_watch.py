@@ -1,7 +1,9 @@
 """A watcher is told each job's latest state, in order, and goes on from a revision."""
 
+import asyncio
 import shutil
 import tracemalloc
+from asyncio import TaskGroup
 from contextlib import aclosing, closing
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.jobs.folders import request_of
+from tests.jobs.scripts import all_of
 from worker import Registry
 from worker.errors import CannotExecute, JobNotFound, NotNow
 from worker.jobs import tombstones
@@ -222,3 +225,26 @@ async def test_a_job_that_nobody_can_tell_of_is_told_as_its_row_has_it(registry:
     for told in ([each async for each in registry.list()][::-1], await watched(registry, 2)):
         assert [status.state for status in told] == [JobState.RUNNING, JobState.STARTED]
         assert told[0].id == running.id
+
+
+async def test_an_end_that_can_not_be_recorded_is_told_all_the_same(registry: Registry) -> None:
+    job = await registry.start("cat", input=True)
+    running = await job.status()
+    async with TaskGroup() as tasks:
+        one = tasks.create_task(all_of(registry.watch(job.id, since=running.revision)))
+        every = tasks.create_task(watched(registry, 1, since=running.revision))
+        await asyncio.sleep(0)  # both wait
+        execute(registry, "PRAGMA query_only = ON")  # as on a full disk
+        await job.send_input(b"", end=True)
+    execute(registry, "PRAGMA query_only = OFF")
+    assert one.result() == every.result() == [await job.status()]
+    assert one.result()[0].state is JobState.EXITED
+
+
+async def test_who_watches_a_job_that_nobody_can_tell_of_is_told_why(registry: Registry) -> None:
+    execute(registry, NO_ROW_GOES)
+    job_id = uuid4()
+    with pytest.raises(CannotExecute):
+        await registry.submit(JobSpec("/nonexistent/program"), job_id=job_id)
+    with pytest.raises(CannotExecute):
+        await all_of(registry.watch(job_id))

@@ -191,7 +191,8 @@ class Registry:
         """Each job's latest state, in order of revision: all that changed after revision `since`.
 
         Of one job it ends with its final state, or its removal; of all jobs it goes on. Raises
-        NotNow where changes since then may have been forgotten: begin again with 0.
+        NotNow where changes since then may have been forgotten: begin again with 0. Raises
+        KeeperLost, or Unavailable at the end of the block, once nobody tells of jobs any more.
         """
         return watched(self._session(), job_id, since)
 

@@ -29,20 +29,20 @@ class Revisions:
             recorded: int
             (recorded,) = database.execute(_LAST).fetchone()
         self.last = max(recorded, time.time_ns() // 1000)
-        self._growth = asyncio.Event()  # a new one for each growth
+        self._growth = asyncio.Event()  # a new one each time
 
     def next(self) -> int:
         self.last += 1
         return self.last
 
     def tell(self) -> None:
-        """What was recorded can be read now."""
+        """What was recorded can be read now; or who waits has to know that nothing more will be."""
         self._growth.set()
         self._growth = asyncio.Event()
 
-    async def wait_beyond(self, revision: int) -> None:
-        while self.last <= revision:
-            await self._growth.wait()
+    async def wait_told(self) -> None:
+        """From now on: whoever waits has looked just before."""
+        await self._growth.wait()
 
     def check(self, revision: int) -> None:
         """Raises NotNow for one since which a change may have been forgotten. 0: from the start."""

@@ -58,7 +58,7 @@ class Roster:
         self._store, self._keeper, self._group = store, keeper, group
         self._tracked: dict[UUID, TrackedJob] = {}
         self._keeping: set[Task[None]] = set()
-        self._has_ceased = False
+        self._has_ceased = self.is_closed = False
         self.changed = asyncio.Event()
         self.watchers = Watchers(self.changed)
 
@@ -130,7 +130,7 @@ class Roster:
         if job.status.state is JobState.STARTED:
             status = replace(job.status, state=JobState.RUNNING, started_at=utc(started_us))
             status = self._store.revised(status)
-            self._record(status)
+            self._store.record(status)
             job.tell_started(status)
             self.keep_durable(job)
 
@@ -139,7 +139,7 @@ class Roster:
         status = replace(job.status, paused=is_paused, reason=reason)
         if status != job.status and not job.is_complete:
             job.status = self._store.revised(status)
-            self._record(job.status)
+            self._store.record(job.status)
 
     def keep_durable(self, job: TrackedJob) -> None:
         """As long as it runs."""
@@ -161,7 +161,7 @@ class Roster:
     def settle(self, job: TrackedJob, status: JobStatus) -> None:
         """A row that can't be written stays as it was; the next start reads the folder again."""
         status = self._store.revised(status)
-        if self._record(status, size_of(job.folder)):
+        if self._store.record(status, size_of(job.folder)):
             fault.point(fault.BETWEEN_RECORD_AND_ANSWER)
             self.drop(status.id)
         job.tell_final(status)
@@ -170,6 +170,11 @@ class Roster:
     def drop(self, job_id: UUID) -> None:
         """It is final, or removed: nobody tells of it any more."""
         self._tracked.pop(job_id, None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing more will be told of any job."""
+        return all(job.is_over for job in self._tracked.values())
 
     def keeper_gone(self) -> None:
         """Nobody tells of an end any more: those that are recorded are read, the rest fails."""
@@ -180,6 +185,7 @@ class Roster:
                 self._go_on(job, self.finish)
             else:
                 job.tell_failure(keeper_lost())
+        self._store.revisions.tell()
 
     def cease(self) -> None:
         """Before `group` is left: its other tasks end by themselves, these with their jobs."""
@@ -189,9 +195,11 @@ class Roster:
 
     def close(self) -> None:
         """Nobody waits here for ever; an end that was told of is still recorded."""
+        self.is_closed = True
         for job in self._tracked.values():
             if not job.is_complete:
-                job.tell_failure(Unavailable("this Registry is closed"))
+                job.tell_failure(closed())
+        self._store.revisions.tell()
 
     def _go_on(self, job: TrackedJob, step: Step) -> Task[None]:
         async def alone() -> None:
@@ -222,15 +230,11 @@ class Roster:
             log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
         job.tell_failure(why)
 
-    def _record(self, status: JobStatus, size: int = 0) -> bool:
-        try:
-            self._store.save(status, size)
-        except (NoRoom, InternalError) as error:
-            log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
-            return False
-        return True
-
     def _of(self, row: Row, *, size: int = 0) -> TrackedJob:
         job = row.request.job
         tell: Callable[[int], None] = partial(self._keeper.tell_beyond, job)
-        return TrackedJob(row, self.folder / job, tell, size=size)
+        return TrackedJob(row, self.folder / job, tell, self._store.revisions.tell, size=size)
+
+
+def closed() -> Unavailable:
+    return Unavailable("this Registry is closed")

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final, Self
 
 from worker.jobs.adoption import Adoption
-from worker.jobs.keeper_client import Event, KeeperClient
+from worker.jobs.keeper_client import Event, KeeperClient, keeper_lost
 from worker.jobs.keeper_process import keeper_of, locked
 from worker.jobs.orphans import end_orphans
 from worker.jobs.pidfd import end_of
 from worker.jobs.recovery import end, reconcile
 from worker.jobs.removal import Removal
 from worker.jobs.retention import Retention
-from worker.jobs.roster import Roster
+from worker.jobs.roster import Roster, closed
 from worker.jobs.store import Store
 from worker.keeper.messages import Leave
 
@@ -93,6 +93,19 @@ class Session:
     def hurry(self) -> None:
         self.keeper.leave()  # first, as that is the cause
         self.roster.kill_all()
+
+    def check_open(self) -> None:
+        """Raise Unavailable once what was recorded can't be read here any more."""
+        if not self.store.is_open:
+            raise closed()
+
+    def check_heard(self) -> None:
+        """Raise why nothing more will be heard of any job than what is recorded."""
+        if self.roster.is_closed:
+            raise closed()
+        is_lost = self.gone.is_set() and self.is_open and not self.leaving.is_set()
+        if is_lost and self.roster.is_settled:
+            raise keeper_lost()
 
     def _close(self) -> None:
         self.is_open = False

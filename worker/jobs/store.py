@@ -64,12 +64,15 @@ log = logging.getLogger(__name__)
 class Store:
     """`total` is of what is final. `time` is what ages are counted in.
 
-    Each change of a row is given a revision, which its status bears.
+    Each change of a row is given a revision, which its status bears. `unrecorded`: what is true of
+    a job, though a full disk keeps it out of its row.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises BadState for a file that can't be used; one that isn't ours is put aside."""
         self._database = opened(path)
+        self.is_open = True
+        self.unrecorded: dict[UUID, JobStatus] = {}
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -81,6 +84,7 @@ class Store:
             self.time.keep()
         except (NoRoom, InternalError) as error:  # then jobs look younger than they are
             log.error("the time of this run isn't recorded: %s", error)  # noqa: TRY400 - one line
+        self.is_open = False
         self._database.close()
 
     def keep_time(self) -> None:
@@ -108,6 +112,17 @@ class Store:
         """A change, to be saved next."""
         return replace(status, revision=self.revisions.next())
 
+    def record(self, status: JobStatus, size: int = 0) -> bool:
+        """Save it if that can be done. It is told all the same."""
+        try:
+            self.save(status, size)
+        except (NoRoom, InternalError) as error:
+            log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
+            self.unrecorded[status.id] = status
+            self.revisions.tell()
+            return False
+        return True
+
     def save(self, status: JobStatus, size: int = 0) -> None:
         """Record what has changed. A step that NEXT doesn't have is a fault of ours.
 
@@ -125,6 +140,7 @@ class Store:
             raise InternalError(f"job {status.id} can't become {status.state} now")
         if status.is_final:
             self.total = self.total.plus(1, size)
+        self.unrecorded.pop(status.id, None)
         self.revisions.tell()
 
     def remove(self, job_id: str) -> None:
@@ -143,6 +159,8 @@ class Store:
             self.tombstones.add(going, self.time.now(), self.revisions.next, has_run=has_run)
             self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
         self.total = self.total.plus(-gone.jobs, -gone.size)
+        for job_id, _ in going:
+            self.unrecorded.pop(job_id, None)
         self.revisions.tell()
 
     def find(self, job_id: UUID) -> Row:

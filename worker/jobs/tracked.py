@@ -22,17 +22,24 @@ class TrackedJob:
 
     `tell(beyond)` asks the keeper for one notice of growth: that is done only while somebody
     waits, and for the nearest of them alone. A failure is what ends all waiting without an end
-    of the job: it wasn't started, or nobody is left who could tell.
+    of the job: it wasn't started, or nobody is left who could tell. `over` is called then, and when
+    it is final: who watches all jobs looks again.
     """
 
     def __init__(
-        self, row: Row, folder: Path, tell: Callable[[int], None], *, size: int = 0
+        self,
+        row: Row,
+        folder: Path,
+        tell: Callable[[int], None],
+        over: Callable[[], None],
+        *,
+        size: int = 0,
     ) -> None:
         self.row = row
         self.status = row.status
         self.folder = folder
         self.tally = Tally(folder)
-        self._tell = tell
+        self._tell, self._over = tell, over
         self._size = size  # what the keeper told of; the file may be longer
         self._asked_beyond = _NOBODY
         self.is_complete = False
@@ -113,6 +120,7 @@ class TrackedJob:
         self._started.set()
         self._ended.set()
         self._wake()
+        self._over()
 
     def _wake(self) -> None:
         self._growth.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from operator import attrgetter
 from uuid import UUID
 
 from worker.errors import InvalidRequest, JobError, JobNotFound
@@ -30,20 +31,22 @@ async def watched(
     session: Session, job_id: UUID | None, since: int
 ) -> AsyncGenerator[JobStatus, None]:
     """See Registry.watch."""
-    revisions, listing = session.store.revisions, session.store.listing
+    revisions = session.store.revisions
     revisions.check(since)
     if job_id is not None:
         session.roster.find(job_id)  # raises JobNotFound
     known = since or revisions.last  # who begins with 0 was told of nothing that has gone by now
     while True:
+        session.check_open()
         revisions.check(max(since, known))
         reached = revisions.last
-        status = listing.changed(since, job_id)
+        status = _changed(session, job_id, since)
         if status is None:
             if job_id is not None and _is_over(session, job_id):
                 return
+            session.check_heard()
             since = max(since, reached)
-            await revisions.wait_beyond(since)
+            await revisions.wait_told()
             continue
         since = status.revision
         latest = await _with_output(session, status)
@@ -52,12 +55,25 @@ async def watched(
             await asyncio.sleep(0)  # who never waits must not hold up the rest
 
 
+def _changed(session: Session, job_id: UUID | None, since: int) -> JobStatus | None:
+    """The first change after that, recorded or not."""
+    unrecorded = (
+        status
+        for status in session.store.unrecorded.values()
+        if status.revision > since and job_id in (None, status.id)
+    )
+    recorded = session.store.listing.changed(since, job_id)
+    return min(filter(None, (recorded, *unrecorded)), key=attrgetter("revision"), default=None)
+
+
 def _is_over(session: Session, job_id: UUID) -> bool:
-    """Nothing more will be told of it, but that it was removed."""
+    """Nothing more will be told of it, but that it was removed. Raises why nobody can tell."""
     try:
-        return session.roster.find(job_id).status.is_final
+        job = session.roster.find(job_id)
     except JobNotFound:
         return True
+    job.check()
+    return job.status.is_final
 
 
 async def _with_output(session: Session, status: JobStatus) -> JobStatus:
