@@ -122,7 +122,7 @@ async def test_a_start_that_fails_is_told_as_removed_and_its_id_stays_free(
             await registry.submit(JobSpec("/nonexistent/program"), job_id=job_id)
         status = await anext(watching)
         assert (status.id, status.removed, status.state) == (job_id, True, JobState.STARTED)
-        assert status.reason == "removed as its start failed: /nonexistent/program: not found"
+        assert status.reason == "removed as its start failed"
         ended = await (await registry.submit(JobSpec("true"), job_id=job_id)).wait()
         assert [await anext(watching)] == [ended]
     assert [each async for each in registry.watch(job_id)] == [ended]

@@ -224,7 +224,7 @@ class Roster:
     def _forget(self, job: TrackedJob, why: JobError) -> None:
         """A start that fails is no job: its id may be tried again."""
         try:
-            self._store.bury([(job.status.id, f"as its start failed: {why}")], has_run=False)
+            self._store.bury([(job.status.id, "as its start failed")], has_run=False)
             self.drop(job.status.id)
         except (NoRoom, InternalError) as error:
             log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
