@@ -132,3 +132,16 @@ async def test_a_server_that_was_killed_while_a_pipe_was_full_leaves_the_next_on
             assert await sending == 300_000
             assert (await text_of(job)).split() == [b"up", b"300000"]
             assert service.server_pid == pid
+
+
+async def test_a_job_that_closes_its_stdin_ends_the_sending(service: Service) -> None:
+    """Wherever the sender is by then; what is in the pipe was accepted."""
+    async with client_for(service) as client:
+        for script in (
+            "exec <&-; exec sleep 60",
+            "head -c 200000 | wc -c; exec <&-; exec sleep 60",
+        ):
+            job = await client.start("sh", "-c", script, input=True)
+            with pytest.raises(NotNow, match="stdin is closed"):
+                await job.send_input(pieces(1_000_000))
+            await job.stop()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from grpclib.client import Stream
 from grpclib.const import Cardinality
+from grpclib.exceptions import StreamTerminatedError
 
 from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
@@ -86,7 +87,8 @@ class Sending:
         await stream.send_message(request)
         answer = await stream.recv_message()
         if answer is None:
-            raise InternalError("the server's answer to SendInput broke off without an error")
+            # For this one grpclib looks at the status that the server has ended with.
+            raise StreamTerminatedError("the server has ended SendInput without an answer")
         known = answer.accepted if self._accepted is None else self._accepted
         if not known <= answer.accepted <= known + len(self._piece):
             raise InternalError(

@@ -91,8 +91,8 @@ def _plain(value: object) -> object:
 
 
 def digest_in(request: Spawn) -> bytes:
-    """As it is kept; a folder may hold anything."""
-    return request.digest.encode(errors="replace")
+    """As it is kept; a folder may hold anything, or none: then it equals no other's."""
+    return request.digest.encode(errors="replace") or b"unknown"
 
 
 def limits_of(request: Spawn) -> Limits:
