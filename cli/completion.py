@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from cli.render import printable, word
+from cli.render import printable
 from cli.session import config_of
 from worker.client import Client
 from worker.errors import WorkerError
@@ -17,7 +17,6 @@ from worker.state import JobStatus
 
 PATIENCE: Final = 3.0  # seconds: a person has pressed Tab and waits
 MANY: Final = 50
-COMMAND_WIDTH: Final = 40
 
 
 def live_jobs(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
@@ -28,8 +27,8 @@ def live_jobs(context: typer.Context, incomplete: str) -> Iterator[tuple[str, st
     except (WorkerError, TimeoutError):
         return
     for job in jobs:
-        command = " ".join(map(word, (job.command, *job.arguments)))
-        yield str(job.id), f"{printable(job.state)} {command[:COMMAND_WIDTH]}"
+        # No word of the job's own: zsh reads the description as code, and typer escapes too little.
+        yield str(job.id), printable(job.state)
 
 
 async def _asked(config: str | None, begins: str) -> tuple[JobStatus, ...]:

@@ -199,16 +199,27 @@ def test_options_reach_the_job(connected: Program) -> None:
     assert (ran.stdout, ran.stderr) == (b"1| kept |/|5\n", b"")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_tab_shows_live_ids(connected: Program, shell: str) -> None:
-    job = started(connected, "--", "sleep", "98734")
+def completed(program: Program, shell: str, begins: str) -> str:
     words = {
         "_WORKERCLIENT_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": f"workerclient stop -j {job[:10]}",
+        "COMP_WORDS": f"workerclient stop -j {begins}",
         "COMP_CWORD": "3",
-        "_TYPER_COMPLETE_ARGS": f"workerclient stop -j {job[:10]}",
+        "_TYPER_COMPLETE_ARGS": f"workerclient stop -j {begins}",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    asked = Program(connected.folder, connected.environment | words).run()
-    assert job in asked.stdout.decode()
+    asked = Program(program.folder, program.environment | words).run()
     assert asked.stderr == b""
+    return asked.stdout.decode()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_tab_shows_live_ids(connected: Program, shell: str) -> None:
+    job = started(connected, "--", "sleep", "98734")
+    assert job in completed(connected, shell, job[:10])
     connected.run("stop", "--grace", "0", job)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_tab_gives_the_shell_no_word_of_a_job_to_run(connected: Program, shell: str) -> None:
+    job = started(connected, "--", "sh", "-c", r"exit # \$(touch PWNED)")
+    assert "PWNED" not in completed(connected, shell, job[:10])
