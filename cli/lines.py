@@ -21,7 +21,7 @@ LONGEST: Final = 1024 * 1024  # bytes: a longer line is written in pieces
 @dataclass(frozen=True, slots=True)
 class Look:
     timestamps: bool = False
-    prefix: str = ""
+    names: bool = False  # of the job
     json: bool = False
 
 
@@ -40,7 +40,7 @@ class Lines:
     def __init__(self, job: UUID, look: Look) -> None:
         self._job = job
         self._look = look
-        self._is_whole = bool(look.prefix) or look.json
+        self._is_whole = look.names or look.json
         self._open: dict[Stream, Line] = {}
 
     def take(self, chunk: Chunk) -> None:
@@ -75,7 +75,8 @@ class Lines:
 
     def _before(self, line: Line) -> bytes:
         stamp = f"{iso(line.time)} " if self._look.timestamps and line.time else ""
-        return f"{self._look.prefix}{stamp}".encode()
+        name = f"{str(self._job)[:8]} " if self._look.names else ""
+        return f"{name}{stamp}".encode()
 
     def _write(self, stream: Stream, line: Line) -> None:
         if self._look.json:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
@@ -17,7 +17,9 @@ from cli.naming import Named, ids_of, shown
 from cli.output import copy
 from cli.session import connected
 from cli.statuses import ExitStatus
+from cli.together import together
 from worker.client import Client
+from worker.errors import JobNotFound
 from worker.state import Chunk, JobState, JobStatus, Stream
 
 STREAM_EXAMPLES: Final = ("stream -j 0b5f7cf2", "stream --offset 4096 -j 0b5f7cf2")
@@ -85,25 +87,18 @@ def logs(
     """
     digits = named.digits()
 
-    async def written(client: Client) -> list[JobStatus]:
+    async def written(client: Client) -> list[JobStatus | None]:
         async with reader_watched(STDOUT):
             jobs = await ids_of(client, digits)
-            many = len(jobs) > 1
-            await _all(
-                [
-                    copy(
-                        part.of(client, job),
-                        lines_of(job, Look(timestamps, f"{str(job)[:8]} " if many else "", json)),
-                    )
-                    for job in jobs
-                ]
-            )
-        return [] if part.no_follow else [await client.status(job) for job in jobs]
+            look = Look(timestamps=timestamps, names=len(jobs) > 1, json=json)
+            async with together() as tasks:
+                ends = [tasks.create_task(_end_of(client, job, part, look)) for job in jobs]
+            return [each.result() for each in ends]
 
     which = " ".join(map(shown, digits))
     detached = f"detached; job {which} goes on: workerclient stop {which} would end it"
     statuses = connected(context, written, interrupted=detached)
-    lost = [status for status in statuses if status.state is JobState.LOST]
+    lost = [status for status in statuses if status and status.state is JobState.LOST]
     for status in lost:
         say(f"job {status.id} is lost: {status.reason}")
     if lost:
@@ -115,11 +110,11 @@ def lines_of(job: UUID, look: Look) -> Lines | None:
     return None if look == Look() else Lines(job, look)
 
 
-async def _all(copies: list[Coroutine[Any, Any, None]]) -> None:
-    """At the same time; the first that fails ends them, with its own error."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for each in copies:
-                tasks.create_task(each)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+async def _end_of(client: Client, job: UUID, part: Part, look: Look) -> JobStatus | None:
+    """The status once all is written. None: nobody asks, or it has been removed meanwhile."""
+    await copy(part.of(client, job), lines_of(job, look))
+    if part.no_follow:
+        return None
+    with suppress(JobNotFound):
+        return await client.status(job)
+    return None

@@ -15,6 +15,7 @@ from cli.naming import Named, ids_of
 from cli.render import as_json
 from cli.session import connected
 from cli.statuses import ExitStatus
+from cli.together import together
 from worker.client import Client
 from worker.state import JobState, JobStatus
 
@@ -44,8 +45,8 @@ def wait(
     statuses = connected(context, waited, interrupted="interrupted: jobs go on")
     if json:
         write_text("".join(map(as_json, statuses)))
-    counted = [each for each in statuses if each.is_final] if any_ else statuses
-    codes = [status_of(each) for each in counted] or [ExitStatus.TIME_IS_UP]
+    ended = [each for each in statuses if each.is_final]
+    codes = [status_of(each) for each in (ended if any_ and ended else statuses)]
     raise typer.Exit(next(filter(None, codes), ExitStatus.DONE))
 
 
@@ -61,16 +62,18 @@ def status_of(status: JobStatus) -> int:
 
 
 async def _all(client: Client, ids: list[UUID], timeout: float | None) -> list[JobStatus]:
-    return await asyncio.gather(*(client.wait(each, timeout) for each in ids))
+    async with together() as tasks:
+        waits = [tasks.create_task(client.wait(each, timeout)) for each in ids]
+    return [each.result() for each in waits]
 
 
 async def _first(client: Client, ids: list[UUID], timeout: float | None) -> list[JobStatus]:
     """Those that have ended when the first one has; all, where none has in time."""
-    waits = [asyncio.ensure_future(client.wait(each, timeout)) for each in ids]
-    try:
-        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        return [each.result() for each in waits if each in done]
-    finally:
+    async with together() as tasks:
+        waits = [tasks.create_task(client.wait(each, timeout)) for each in ids]
+        for answered in asyncio.as_completed(waits):
+            if (await answered).is_final:
+                break
         for each in waits:
             each.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+    return [each.result() for each in waits if not each.cancelled()]

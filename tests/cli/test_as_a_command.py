@@ -126,6 +126,15 @@ def test_wait_in_time_and_of_the_first(connected: Program) -> None:
     assert connected.run("wait", long, short).status == 137
 
 
+def test_wait_for_any_names_all_when_the_time_is_up(connected: Program) -> None:
+    jobs = [started(connected, "--", "sleep", "98735") for _ in range(2)]
+    late = connected.run("wait", "--any", "--timeout", "0.2", *jobs)
+    assert late.status == ExitStatus.TIME_IS_UP
+    said = late.stderr.decode().splitlines()
+    assert [f"job {job} hasn't ended" in line for job, line in zip(jobs, said, strict=True)]
+    connected.run("stop", "--grace", "0", *jobs)
+
+
 def test_signals_reach_the_job_and_pause_is_shown(connected: Program) -> None:
     script = 'trap "echo hup; exit 3" HUP; echo ready; while :; do sleep 0.1; done'
     job = started(connected, "--", "sh", "-c", script)

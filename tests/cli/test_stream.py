@@ -87,6 +87,21 @@ async def test_the_status_of_a_lost_job_is_1(program: Program, certificates: Pat
     assert "the machine stopped" in result.said
 
 
+async def test_a_job_that_is_removed_behind_its_last_byte_is_status_0(
+    program: Program, certificates: Path
+) -> None:
+    async def removed(stream: Any) -> None:
+        await stream.recv_message()
+        await stream.send_trailing_metadata(status=Status.NOT_FOUND, status_message="removed")
+
+    async with serving(
+        certificates, GetOutput=answering(output(b"all"), END), QueryStatus=removed
+    ) as config:
+        program.configure(config)
+        result = await program.aside("stream", "-j", ID)
+    assert (result.status, result.stdout, result.stderr) == (ExitStatus.DONE, b"all", b"")
+
+
 async def test_a_stream_cut_short_is_never_status_0(program: Program, certificates: Path) -> None:
     async with serving(certificates, GetOutput=answering(output(b"half"))) as config:
         program.configure(config)
