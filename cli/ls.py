@@ -17,7 +17,7 @@ from cli.session import connected
 from cli.spec import Several, pair
 from cli.table import HEAD, row
 from worker.client import Client
-from worker.listing import JobFilter
+from worker.listing import ALL_JOBS, JobFilter
 from worker.state import FINAL, JobState, JobStatus
 
 EXAMPLES: Final = ("ls", "ls --all --state lost", "ls --label team=a --json", "ls --watch")
@@ -76,16 +76,22 @@ def ls(
 
     async def listed(client: Client) -> None:
         write_text("" if json else HEAD)
-        async with reader_watched(STDOUT), aclosing(_found(client, which)) as jobs:
-            revision = 0
-            async for job in jobs:
-                revision = max(revision, job.revision)
-                _write(job, json=json)
+        async with reader_watched(STDOUT):
+            since = await _reached(client) if watch else 0
+            async with aclosing(_found(client, which)) as jobs:
+                async for job in jobs:
+                    _write(job, json=json)
             if watch:
-                await _watched(client, which, revision, json=json)
+                await _watched(client, which, since, json=json)
 
     which.among(which.states)  # what is wrong is said before anything is dialled
     connected(context, listed)
+
+
+async def _reached(client: Client) -> int:
+    """A revision that each later change is beyond, also one that comes while jobs are listed."""
+    newest = await client.page(ALL_JOBS)
+    return max((job.revision for job in newest.jobs), default=0)
 
 
 async def _found(client: Client, which: Which) -> AsyncGenerator[JobStatus, None]:
@@ -99,8 +105,20 @@ async def _found(client: Client, which: Which) -> AsyncGenerator[JobStatus, None
         async for job in client.list(which.among(live)):
             yield job
     if ended:
-        for job in (await client.page(which.among(ended), limit=RECENT)).jobs:
+        async for job in _newest(client, which.among(ended)):
             yield job
+
+
+async def _newest(client: Client, which: JobFilter) -> AsyncGenerator[JobStatus, None]:
+    """At most RECENT, over as many pages as that takes."""
+    left, token = RECENT, ""
+    while left > 0:
+        page = await client.page(which, limit=left, token=token)
+        for job in page.jobs:
+            yield job
+        left, token = left - len(page.jobs), page.next_token
+        if not token:
+            return
 
 
 async def _watched(client: Client, which: Which, since: int, *, json: bool) -> None:

@@ -131,7 +131,7 @@ def test_wait_for_any_names_all_when_the_time_is_up(connected: Program) -> None:
     late = connected.run("wait", "--any", "--timeout", "0.2", *jobs)
     assert late.status == ExitStatus.TIME_IS_UP
     said = late.stderr.decode().splitlines()
-    assert [f"job {job} hasn't ended" in line for job, line in zip(jobs, said, strict=True)]
+    assert all(f"job {job} hasn't ended" in line for job, line in zip(jobs, said, strict=True))
     connected.run("stop", "--grace", "0", *jobs)
 
 
@@ -199,6 +199,16 @@ def test_ls_finds_by_label_and_shows_no_escape(connected: Program) -> None:
     assert all(line.isprintable() for line in shown.splitlines())
     found = json.loads(connected.run("ls", "--json", "--all", "--label", "team=ls").stdout)
     assert (found["jobID"], found["state"], found["exitCode"]) == (job, "exited", 0)
+
+
+def test_ls_shows_as_many_as_it_promises_however_short_a_page_is(connected: Program) -> None:
+    large = "x" * 120_000  # five of them fill a page of the server's
+    jobs = {
+        started(connected, "--label", "team=large", "--", "true", large, large) for _ in range(6)
+    }
+    assert connected.run("wait", *jobs).status == 0
+    listed = connected.run("ls", "--json", "--label", "team=large").stdout.splitlines()
+    assert {json.loads(line)["jobID"] for line in listed} == jobs
 
 
 def test_options_reach_the_job(connected: Program) -> None:
