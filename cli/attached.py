@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from cli.descriptors import STDOUT, CannotWrite, ReaderGone, reader_watched, say
-from cli.lines import Look
-from cli.logs import lines_of
+from cli.flow import Flow
+from cli.lines import Lines, Look
 from cli.output import copy
 from cli.stdin import pieces_of_stdin
 from worker.errors import NotNow, WorkerError
@@ -39,7 +39,7 @@ async def attached(job: Job, look: Look, *, has_input: bool) -> tuple[JobStatus,
                 meanwhile(_fed(job) if has_input else _nothing()),
             ):
                 async with reader_watched(STDOUT):
-                    await copy(job.output(tagged=True), lines_of(job.id, look))
+                    await copy(job.output(tagged=True), Lines(job.id, look), Flow())
                 return await job.wait(), asked.was_asked
         except ReaderGone:  # a local program would have got SIGPIPE
             await job.stop()

@@ -37,7 +37,7 @@ def open_missing() -> None:
             os.open(os.devnull, os.O_RDONLY)  # takes the lowest that is free: this one
 
 
-def write(descriptor: int, data: bytes) -> None:
+def write(descriptor: int, data: bytes | memoryview) -> None:
     """All of `data`. Raises CannotWrite or ReaderGone."""
     left = memoryview(data)
     while left:
@@ -79,14 +79,21 @@ async def reader_watched(descriptor: int) -> AsyncIterator[None]:
 
 
 def write_text(text: str) -> None:
-    r"""To stdout; what its encoding lacks is written as \u20ac."""
+    write(STDOUT, text_bytes(text))
+
+
+def text_bytes(text: str) -> bytes:
+    r"""For stdout; what its encoding lacks becomes \u20ac."""
     encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
-    write(STDOUT, text.encode(encoding, "backslashreplace"))
+    return text.encode(encoding, "backslashreplace")
 
 
 def say(sentence: str) -> None:
     """To stderr, as one line; where that takes nothing there is nobody left to tell."""
-    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
-    line = f"workerclient: {printable(sentence)}\n"
     with suppress(CannotWrite, ReaderGone):
-        write(STDERR, line.encode(encoding, "backslashreplace"))
+        write(STDERR, sentence_line(sentence))
+
+
+def sentence_line(sentence: str) -> bytes:
+    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
+    return f"workerclient: {printable(sentence)}\n".encode(encoding, "backslashreplace")

@@ -1,4 +1,4 @@
-"""Output with something before each line: its time, its job; or each line as JSON.
+"""How output is shown: as it stands; with its time, its job before each line; each line as JSON.
 
 A stamp stands before the first byte of a line only, however many chunks bring it. What bears
 the name of a job, or is JSON, is written a line at a time, so that lines of several jobs don't mix.
@@ -6,16 +6,18 @@ the name of a job, or is JSON, is written a line at a time, so that lines of sev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from cli.descriptors import STDERR, STDOUT, say, write, write_text
+from cli.descriptors import STDERR, STDOUT
 from cli.render import iso, one_line
 from worker.state import Chunk, Stream
 
 LONGEST: Final = 1024 * 1024  # bytes: a longer line is written in pieces
+Piece = tuple[int, bytes]  # a descriptor, and what is for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +45,55 @@ class Lines:
         self._is_whole = look.names or look.json
         self._open: dict[Stream, Line] = {}
 
-    def take(self, chunk: Chunk) -> None:
-        if chunk.skipped:
-            self._tell_dropped(chunk)
+    @property
+    def tell_gaps(self) -> bool:
+        """In their place; else they are to be said."""
+        return self._look.json
+
+    def take(self, chunk: Chunk) -> Iterator[Piece]:
+        if chunk.skipped and self.tell_gaps:
+            yield STDOUT, self._gap(chunk)
+        if self._look == Look():
+            yield descriptor_of(chunk.stream), chunk.data
+            return
         offset = chunk.offset
         for part in _cut(chunk):
-            self._add(chunk, offset, part)
+            yield from self._add(chunk, offset, part)
             offset += len(part)
 
-    def finish(self) -> None:
-        """The output has ended: what has no line end is complete."""
-        for stream, line in list(self._open.items()):
+    def rest(self) -> Iterator[Piece]:
+        """No more comes: what has no line end is complete."""
+        while self._open:
+            stream, line = self._open.popitem()
             if self._is_whole and line.data:
-                self._write(stream, line)
-        self._open.clear()
+                yield self._shown(stream, line)
 
-    def _add(self, chunk: Chunk, offset: int, part: bytes) -> None:
+    def _add(self, chunk: Chunk, offset: int, part: bytes) -> Iterator[Piece]:
         line = self._open.get(chunk.stream)
         if line is None:
             line = self._open[chunk.stream] = Line(offset, chunk.time)
             if not self._is_whole:
-                write(descriptor_of(chunk.stream), self._before(line))
+                yield descriptor_of(chunk.stream), self._before(line)
         if self._is_whole:
             line.data += part
         else:
-            write(descriptor_of(chunk.stream), part)
+            yield descriptor_of(chunk.stream), part
         if part.endswith(b"\n") or len(line.data) >= LONGEST:
             del self._open[chunk.stream]
             if self._is_whole:
-                self._write(chunk.stream, line)
+                yield self._shown(chunk.stream, line)
 
     def _before(self, line: Line) -> bytes:
         stamp = f"{iso(line.time)} " if self._look.timestamps and line.time else ""
         name = f"{str(self._job)[:8]} " if self._look.names else ""
         return f"{name}{stamp}".encode()
 
-    def _write(self, stream: Stream, line: Line) -> None:
+    def _shown(self, stream: Stream, line: Line) -> Piece:
         if self._look.json:
-            write_text(self._as_json(stream, line))
-            return
+            return STDOUT, self._as_json(stream, line).encode()
         data = bytes(line.data)
         end = b"" if data.endswith(b"\n") else b"\n"
-        write(descriptor_of(stream), self._before(line) + data + end)
+        return descriptor_of(stream), self._before(line) + data + end
 
     def _as_json(self, stream: Stream, line: Line) -> str:
         """`text` has its line end, if there is one: all texts together are the output."""
@@ -98,12 +107,9 @@ class Lines:
             }
         )
 
-    def _tell_dropped(self, chunk: Chunk) -> None:
-        if self._look.json:
-            gap = {"jobID": str(self._job), "offset": chunk.offset, "skipped": chunk.skipped}
-            write_text(one_line(gap))
-        else:
-            say(dropped(chunk))
+    def _gap(self, chunk: Chunk) -> bytes:
+        gap = {"jobID": str(self._job), "offset": chunk.offset, "skipped": chunk.skipped}
+        return one_line(gap).encode()
 
 
 def _cut(chunk: Chunk) -> list[bytes]:

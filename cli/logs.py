@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from cli.descriptors import STDOUT, reader_watched, say
+from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.lines import Lines, Look
 from cli.naming import Named, ids_of, shown
@@ -90,9 +91,9 @@ def logs(
     async def written(client: Client) -> list[JobStatus | None]:
         async with reader_watched(STDOUT):
             jobs = await ids_of(client, digits)
-            look = Look(timestamps=timestamps, names=len(jobs) > 1, json=json)
+            look, flow = Look(timestamps=timestamps, names=len(jobs) > 1, json=json), Flow()
             async with together() as tasks:
-                ends = [tasks.create_task(_end_of(client, job, part, look)) for job in jobs]
+                ends = [tasks.create_task(_end_of(client, job, part, look, flow)) for job in jobs]
             return [each.result() for each in ends]
 
     which = " ".join(map(shown, digits))
@@ -105,14 +106,11 @@ def logs(
         raise typer.Exit(ExitStatus.LOST)
 
 
-def lines_of(job: UUID, look: Look) -> Lines | None:
-    """None: the bytes as they stand."""
-    return None if look == Look() else Lines(job, look)
-
-
-async def _end_of(client: Client, job: UUID, part: Part, look: Look) -> JobStatus | None:
+async def _end_of(
+    client: Client, job: UUID, part: Part, look: Look, flow: Flow
+) -> JobStatus | None:
     """The status once all is written. None: nobody asks, or it has been removed meanwhile."""
-    await copy(part.of(client, job), lines_of(job, look))
+    await copy(part.of(client, job), Lines(job, look), flow)
     if part.no_follow:
         return None
     with suppress(JobNotFound):

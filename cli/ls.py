@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.descriptors import STDOUT, reader_watched, write_text
+from cli.descriptors import STDOUT, reader_watched, text_bytes
+from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.render import as_json
 from cli.session import connected
@@ -75,14 +76,15 @@ def ls(
     """List jobs, newest first: those that haven't ended, and the newest of those that have."""
 
     async def listed(client: Client) -> None:
-        write_text("" if json else HEAD)
+        flow = Flow()
+        await flow.write(STDOUT, text_bytes("" if json else HEAD))
         async with reader_watched(STDOUT):
             since = await _reached(client) if watch else 0
             async with aclosing(_found(client, which)) as jobs:
                 async for job in jobs:
-                    _write(job, json=json)
+                    await _write(flow, job, json=json)
             if watch:
-                await _watched(client, which, since, json=json)
+                await _watched(client, which, since, flow, json=json)
 
     which.among(which.states)  # what is wrong is said before anything is dialled
     connected(context, listed)
@@ -121,12 +123,13 @@ async def _newest(client: Client, which: JobFilter) -> AsyncGenerator[JobStatus,
             return
 
 
-async def _watched(client: Client, which: Which, since: int, *, json: bool) -> None:
+async def _watched(client: Client, which: Which, since: int, flow: Flow, *, json: bool) -> None:
     async with aclosing(client.watch(since=since)) as changes:
         async for job in changes:
             if which.has(job):
-                _write(job, json=json)
+                await _write(flow, job, json=json)
 
 
-def _write(job: JobStatus, *, json: bool) -> None:
-    write_text(as_json(job) if json else row(job, datetime.now(UTC)))
+async def _write(flow: Flow, job: JobStatus, *, json: bool) -> None:
+    text = as_json(job) if json else row(job, datetime.now(UTC))
+    await flow.write(STDOUT, text_bytes(text))

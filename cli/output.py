@@ -1,27 +1,27 @@
-"""A job's bytes to our stdout and stderr."""
+"""A job's output to our stdout and stderr."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from cli.descriptors import say, write
-from cli.lines import Lines, descriptor_of, dropped
+from cli.flow import Flow, write_what_fits
+from cli.lines import Lines, dropped
 from worker.state import Chunk
 
 
-async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines | None = None) -> None:
-    """A chunk is written before the next is asked for: a slow reader slows the server down.
-
-    `lines` writes them otherwise than as they stand.
-    """
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            if lines is not None:
-                lines.take(chunk)
-                continue
-            if chunk.skipped:
-                say(dropped(chunk))
-            write(descriptor_of(chunk.stream), chunk.data)
-    if lines is not None:
-        lines.finish()
+async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines, flow: Flow) -> None:
+    """A chunk is written before the next is asked for: a slow reader slows the server down."""
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if chunk.skipped and not lines.tell_gaps:
+                    await flow.say(dropped(chunk))
+                for descriptor, data in lines.take(chunk):
+                    await flow.write(descriptor, data)
+    except BaseException:
+        for descriptor, data in lines.rest():
+            write_what_fits(descriptor, data)
+        raise
+    for descriptor, data in lines.rest():
+        await flow.write(descriptor, data)

@@ -1,6 +1,7 @@
 """Where a job's output goes, and with which status its end is told."""
 
 import asyncio
+import json
 import os
 import signal
 from dataclasses import replace
@@ -108,6 +109,31 @@ async def test_a_stream_cut_short_is_never_status_0(program: Program, certificat
         result = await program.aside("stream", "-j", ID)
     assert (result.status, result.stdout) == (ExitStatus.UNAVAILABLE, b"half")
     assert "broke off at offset 4" in result.said
+
+
+async def test_the_unfinished_line_of_a_stream_that_breaks_off_is_shown(
+    program: Program, certificates: Path
+) -> None:
+    async with serving(certificates, GetOutput=answering(output(b"half"))) as config:
+        program.configure(config)
+        result = await program.aside("stream", "--json", "-j", ID)
+    assert (result.status, json.loads(result.stdout)["text"]) == (ExitStatus.UNAVAILABLE, "half")
+
+
+async def test_the_unfinished_line_at_a_ctrl_c_is_shown(
+    program: Program, certificates: Path
+) -> None:
+    async def silent(stream: Any) -> None:
+        await answering(output(b"one\nhalf"))(stream)
+        await asyncio.get_running_loop().create_future()
+
+    async with serving(certificates, GetOutput=silent) as config:
+        program.configure(config)
+        with program.popen("stream", "--json", "-j", ID) as process:
+            assert process.stdout is not None
+            assert b"one" in await asyncio.to_thread(process.stdout.readline)
+            process.send_signal(signal.SIGINT)
+            assert json.loads(await asyncio.to_thread(process.stdout.read))["text"] == "half"
 
 
 async def test_an_unknown_job_is_status_3(program: Program, certificates: Path) -> None:
