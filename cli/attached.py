@@ -7,115 +7,82 @@ leaves it running: `workerclient ls` shows it.
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from collections.abc import Awaitable
+from uuid import UUID
 
-from cli.descriptors import STDOUT, CannotWrite, ReaderGone, reader_watched, say
+from cli.asked import Asked
+from cli.descriptors import STDOUT, ReaderGone, reader_watched
 from cli.flow import Flow
 from cli.lines import Lines, Look
 from cli.output import copy
 from cli.stdin import pieces_of_stdin
+from cli.together import together
 from worker.errors import NotNow, WorkerError
 from worker.job import Job
 from worker.state import JobStatus
 
-# Some systems have no SIGHUP.
-ENDING: Final = [
-    signal.Signals[name]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if name in signal.Signals.__members__
-]
+
+async def started(starting: Awaitable[Job], job_id: UUID, asked: Asked, flow: Flow) -> Job:
+    """Who is asked to end meanwhile must know the job first: it may be starting already."""
+    async with together() as tasks:
+        telling = tasks.create_task(_tell_ending(job_id, asked, flow))
+        job = await starting
+        telling.cancel()
+    return job
 
 
-async def attached(job: Job, look: Look, *, has_input: bool) -> tuple[JobStatus, bool]:
-    """The final status, and whether we were asked to end meanwhile."""
-    async with ending_asked() as asked:
-        try:
-            async with (
-                meanwhile(_ends(job, asked)),
-                meanwhile(_fed(job) if has_input else _nothing()),
-            ):
-                async with reader_watched(STDOUT):
-                    await copy(job.output(tagged=True), Lines(job.id, look), Flow())
-                return await job.wait(), asked.was_asked
-        except ReaderGone:  # a local program would have got SIGPIPE
-            await job.stop()
-            raise
-        except (CannotWrite, WorkerError):
-            say(f"job {job.id} may still run: workerclient logs {job.id}")
-            raise
+async def _tell_ending(job_id: UUID, asked: Asked, flow: Flow) -> None:
+    await asked.once.wait()
+    await flow.say(f"job {job_id} is stopped once it is started; the third time leaves it")
 
 
-class Asked:
-    """How often we were asked to end."""
-
-    def __init__(self) -> None:
-        self._times: asyncio.Queue[None] = asyncio.Queue()
-        self.was_asked = False
-
-    def add(self) -> None:
-        self.was_asked = True
-        self._times.put_nowait(None)
-
-    async def wait(self) -> None:
-        await self._times.get()
-
-
-@asynccontextmanager
-async def ending_asked() -> AsyncIterator[Asked]:
-    """Signals that somebody had ignored stay so (nohup, a shell's background)."""
-    loop, asked = asyncio.get_running_loop(), Asked()
-    taken = [each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN]
-    for each in taken:
-        loop.add_signal_handler(each, asked.add)
+async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input: bool) -> JobStatus:
+    """The final status."""
     try:
-        yield asked
-    finally:
-        for each in taken:
-            loop.remove_signal_handler(each)
+        async with together() as tasks:
+            aside = [tasks.create_task(_ends(job, asked, flow))]
+            if has_input:
+                aside.append(tasks.create_task(_fed(job, flow)))
+            try:
+                async with reader_watched(STDOUT):
+                    await copy(job.output(tagged=True), Lines(job.id, look), flow)
+                return await job.wait()
+            except ReaderGone:  # a local program would have got SIGPIPE
+                await _stopped(job, None, flow)
+                raise
+            finally:
+                for each in aside:
+                    each.cancel()
+    except ReaderGone:
+        raise
+    except Exception:
+        await flow.say(f"job {job.id} may still run: workerclient logs {job.id}")
+        raise
 
 
-async def _ends(job: Job, asked: Asked) -> None:
-    await asked.wait()
-    say(f"stopping job {job.id}; once more kills it")
-    await _stopped(job, None)
-    await asked.wait()
-    say(f"killing job {job.id}; once more leaves it")
-    await _stopped(job, 0)
-    for each in ENDING:  # the next one has its usual effect
-        with suppress(ValueError):
-            asyncio.get_running_loop().remove_signal_handler(each)
+async def _ends(job: Job, asked: Asked, flow: Flow) -> None:
+    """Nothing here waits for an answer or a reader before the next signal is heard."""
+    await asked.once.wait()
+    async with together() as tasks:
+        tasks.create_task(flow.say(f"stopping job {job.id}; once more kills it"))
+        stopping = tasks.create_task(_stopped(job, None, flow))
+        await asked.twice.wait()
+        stopping.cancel()
+        tasks.create_task(flow.say(f"killing job {job.id}; once more leaves it"))
+        tasks.create_task(_stopped(job, 0, flow))
 
 
-async def _stopped(job: Job, grace_period: float | None) -> None:
+async def _stopped(job: Job, grace_period: float | None, flow: Flow) -> None:
     try:
         await job.stop(grace_period=grace_period)
     except WorkerError as error:
-        say(str(error))
+        await flow.say(f"job {job.id} may still run: workerclient stop {job.id}: {error}")
 
 
-async def _fed(job: Job) -> None:
+async def _fed(job: Job, flow: Flow) -> None:
     try:
         await job.send_input(pieces_of_stdin())
     except NotNow:
         pass  # the job has ended, or has closed its stdin: its own affair
     except WorkerError as error:
-        say(f"stdin: {error}")
-
-
-async def _nothing() -> None:
-    pass
-
-
-@asynccontextmanager
-async def meanwhile(task: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """It ends with the block."""
-    running = asyncio.ensure_future(task)
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await flow.say(f"stdin: {error}")

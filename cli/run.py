@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import typer
 
-from cli.attached import attached
-from cli.descriptors import say, write_text
+from cli.asked import ending_asked
+from cli.attached import attached, started
+from cli.descriptors import write_text
+from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.lines import Look
 from cli.render import as_json
@@ -64,11 +66,13 @@ def run(
     job_id = uuid4()
 
     async def ran(client: Client) -> tuple[JobStatus, bool]:
-        job = await client.submit(spec, job_id)
-        if manner.show_id:
-            say(f"job {job.id}")
-        look = Look(timestamps=manner.timestamps, json=json)
-        return await attached(job, look, has_input=manner.stdin)
+        flow, look = Flow(), Look(timestamps=manner.timestamps, json=json)
+        with ending_asked() as asked:
+            job = await started(client.submit(spec, job_id), job_id, asked, flow)
+            if manner.show_id:
+                await flow.say(f"job {job.id}")
+            status = await attached(job, asked, look, flow, has_input=manner.stdin)
+            return status, asked.once.is_set()
 
     status, was_asked = connected(context, ran, interrupted=may_run(job_id))
     if json:

@@ -1,0 +1,191 @@
+"""`run` and `logs` hear each signal, whatever they wait for: an answer, a start, a reader."""
+
+import asyncio
+import os
+import select
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any
+from uuid import UUID
+
+import pytest
+from grpclib.const import Status
+
+from cli.asked import Asked, ending_asked
+from cli.attached import attached
+from cli.flow import Flow
+from cli.lines import Look
+from cli.statuses import ExitStatus
+from gen import workerservice as wire
+from tests.cli.program import TIMEOUT, Program
+from tests.client.scripted import Message, Script, serving
+from worker import Registry
+
+ID = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+OUTPUT = wire.GetOutputResponse(output=b"x" * 50_000, stream=wire.Stream["STDOUT"])
+
+
+class Scripts:
+    """Of a server whose job prints without end, and of which no stop is answered."""
+
+    def __init__(self) -> None:
+        self.is_starting = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.may_start.set()
+        self.stops: asyncio.Queue[tuple[UUID, timedelta | None]] = asyncio.Queue()
+        self.job = UUID(ID)
+
+    @property
+    def all(self) -> dict[str, Script]:
+        return {"Start": self.start, "GetOutput": self.output, "Stop": self.stop}
+
+    async def start(self, stream: Any) -> None:
+        self.job = UUID(bytes=wire.StartRequest().parse(await stream.recv_message()).job_id)
+        self.is_starting.set()
+        await self.may_start.wait()
+        await stream.send_message(Message(bytes(wire.StartResponse(self.job.bytes))))
+
+    async def output(self, stream: Any) -> None:
+        await stream.recv_message()
+        while True:
+            await stream.send_message(Message(bytes(OUTPUT)))
+
+    async def stop(self, stream: Any) -> None:
+        asked = wire.StopRequest().parse(await stream.recv_message())
+        await self.stops.put((UUID(bytes=asked.job_id), asked.grace_period))
+        await asyncio.get_running_loop().create_future()
+
+
+async def refused(stream: Any) -> None:
+    await stream.recv_message()
+    await stream.send_trailing_metadata(status=Status.PERMISSION_DENIED, status_message="not you")
+
+
+@pytest.fixture
+async def scripts(program: Program, certificates: Path) -> AsyncIterator[Scripts]:
+    scripts = Scripts()
+    async with serving(certificates, **scripts.all) as config:  # type: ignore[arg-type]
+        program.configure(config)
+        yield scripts
+
+
+@contextmanager
+def unread(program: Program, *arguments: str) -> Iterator[tuple[Popen[bytes], int]]:
+    """Its stdout is a pipe of which nobody reads; the end for writing."""
+    reader, writer = os.pipe()
+    try:
+        with program.popen(*arguments, stdout=writer) as process:
+            try:
+                yield process, writer
+            finally:
+                process.kill()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+async def full(writer: int) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while select.select([], [writer], [], 0)[1]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+async def line(process: Popen[bytes]) -> str:
+    assert process.stderr
+    return (await asyncio.to_thread(process.stderr.readline)).decode()
+
+
+async def ended(process: Popen[bytes]) -> int:
+    return await asyncio.to_thread(process.wait, TIMEOUT)
+
+
+@pytest.mark.usefixtures("scripts")
+async def test_ctrl_c_is_heard_while_nobody_reads(program: Program) -> None:
+    with unread(program, "logs", ID) as (process, writer):
+        await full(writer)
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == ExitStatus.INTERRUPTED
+        assert "goes on" in await line(process)
+
+
+async def test_a_signal_stops_the_job_while_nobody_reads(
+    program: Program, scripts: Scripts
+) -> None:
+    with unread(program, "run", "--", "yes") as (process, writer):
+        await full(writer)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(TIMEOUT):
+            assert await scripts.stops.get() == (scripts.job, None)
+
+
+async def test_the_second_signal_kills_and_the_third_leaves_though_no_stop_is_answered(
+    program: Program, scripts: Scripts
+) -> None:
+    with program.popen("run", "--", "yes", stdout=DEVNULL) as process:
+        await scripts.is_starting.wait()
+        for grace in (None, timedelta(0)):
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(TIMEOUT):
+                assert await scripts.stops.get() == (scripts.job, grace)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_during_the_start_stops_the_job_once_it_is_started(
+    program: Program, scripts: Scripts, how: signal.Signals
+) -> None:
+    scripts.may_start.clear()
+    with unread(program, "run", "--", "yes") as (process, _):
+        await scripts.is_starting.wait()
+        process.send_signal(how)
+        assert f"job {scripts.job} is stopped once it is started" in await line(process)
+        scripts.may_start.set()
+        async with asyncio.timeout(TIMEOUT):
+            assert await scripts.stops.get() == (scripts.job, None)
+
+
+async def test_a_stop_that_fails_when_the_reader_has_gone_is_said(
+    program: Program, certificates: Path
+) -> None:
+    scripts = Scripts()
+    async with serving(certificates, **scripts.all | {"Stop": refused}) as config:
+        program.configure(config)
+        with program.popen("run", "--", "yes") as process:
+            assert process.stdout
+            await asyncio.to_thread(process.stdout.read, 10)
+            process.stdout.close()
+            assert await ended(process) == ExitStatus.READER_GONE
+            assert f"job {scripts.job} may still run" in await line(process)
+
+
+async def test_a_fault_beside_the_output_is_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def faulty() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("cli.attached.pieces_of_stdin", faulty)
+    async with Registry(tmp_path) as registry:
+        job = await registry.start("cat", input=True)
+        with pytest.raises(RuntimeError, match="a fault"):
+            await attached(job, Asked(), Look(), Flow(), has_input=True)
+    assert f"job {job.id} may still run" in capfd.readouterr().err
+
+
+async def test_a_system_without_signal_handlers_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", missing)
+    with ending_asked() as asked:
+        assert not asked.once.is_set()
