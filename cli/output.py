@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
 
 from cli.flow import Flow, write_what_fits
 from cli.lines import Lines, dropped
@@ -17,8 +19,8 @@ async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines, flow: Flow) ->
             async for chunk in chunks:
                 if chunk.skipped and not lines.tell_gaps:
                     await flow.say(dropped(chunk))
-                for descriptor, data in lines.take(chunk):
-                    await flow.write(descriptor, data)
+                for descriptor, pieces in groupby(lines.take(chunk), key=itemgetter(0)):
+                    await flow.write(descriptor, b"".join(data for _, data in pieces))
     except BaseException:
         for descriptor, data in lines.rest():
             write_what_fits(descriptor, data)
