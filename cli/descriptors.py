@@ -37,19 +37,27 @@ def open_missing() -> None:
             os.open(os.devnull, os.O_RDONLY)  # takes the lowest that is free: this one
 
 
-def write(descriptor: int, data: bytes | memoryview) -> None:
+def write(descriptor: int, data: bytes) -> None:
     """All of `data`. Raises CannotWrite or ReaderGone."""
     left = memoryview(data)
     while left:
-        try:
-            left = left[os.write(descriptor, left) :]
-        except BlockingIOError:  # another program has made the terminal or pipe non-blocking
+        taken = put(descriptor, left)
+        if not taken:  # another program has made the terminal or pipe non-blocking
             select.select([], [descriptor], [])
-        except BrokenPipeError as error:
-            raise ReaderGone from error
-        except OSError as error:
-            name = "stdout" if descriptor == STDOUT else "stderr"
-            raise CannotWrite(f"can't write to {name}: {error.strerror}") from error
+        left = left[taken:]
+
+
+def put(descriptor: int, data: memoryview, opened: int | None = None) -> int:
+    """How many bytes are taken now. `opened`: the same file, opened another time."""
+    try:
+        return os.write(descriptor if opened is None else opened, data)
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+    except OSError as error:
+        name = "stdout" if descriptor == STDOUT else "stderr"
+        raise CannotWrite(f"can't write to {name}: {error.strerror}") from error
 
 
 @asynccontextmanager

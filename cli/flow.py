@@ -1,19 +1,22 @@
 """Bytes to stdout and stderr from within the loop: a slow reader keeps no signal from us.
 
-O_NONBLOCK would be another program's, too, that shares the terminal or pipe. So only what there
-is room for is written, and the loop waits for the room.
+O_NONBLOCK would be another program's, too, that shares the pipe. So only what there is room for
+is written, and the loop waits for the room.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
-from cli.descriptors import STDERR, STDOUT, CannotWrite, ReaderGone, sentence_line, write
+from cli.descriptors import STDERR, STDOUT, CannotWrite, ReaderGone, put, sentence_line
 
 PIECE: Final = getattr(select, "PIPE_BUF", 512)  # bytes: all of it goes into a pipe that has room
+PAUSE: Final = 0.02  # seconds, where a terminal has room, but too little
 
 
 class Flow:
@@ -27,10 +30,12 @@ class Flow:
         async with self._turns[descriptor]:
             left = memoryview(data)
             while left:
-                while not has_room(descriptor):
+                if not has_room(descriptor):
                     await _room(descriptor)
-                write(descriptor, left[:PIECE])
-                left = left[PIECE:]
+                elif taken := put(descriptor, left[:PIECE], opened(descriptor)):
+                    left = left[taken:]
+                else:
+                    await asyncio.sleep(PAUSE)
 
     async def say(self, sentence: str) -> None:
         """As `descriptors.say`."""
@@ -43,8 +48,18 @@ def write_what_fits(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     with suppress(CannotWrite, ReaderGone):
         while left and has_room(descriptor):
-            write(descriptor, left[:PIECE])
-            left = left[PIECE:]
+            taken = put(descriptor, left[:PIECE], opened(descriptor))
+            left = left[taken:] if taken else left[:0]
+
+
+@cache
+def opened(descriptor: int) -> int:
+    """A terminal once more, non-blocking for us alone: how much room it has nobody can ask."""
+    try:
+        name = os.ttyname(descriptor)
+        return os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, AttributeError):  # no terminal, not ours to open, or no such thing here
+        return descriptor
 
 
 def has_room(descriptor: int) -> bool:

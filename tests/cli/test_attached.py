@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -75,9 +75,11 @@ async def scripts(program: Program, certificates: Path) -> AsyncIterator[Scripts
 
 
 @contextmanager
-def unread(program: Program, *arguments: str) -> Iterator[tuple[Popen[bytes], int]]:
-    """Its stdout is a pipe of which nobody reads; the end for writing."""
-    reader, writer = os.pipe()
+def unread(
+    program: Program, *arguments: str, kind: Callable[[], tuple[int, int]] = os.pipe
+) -> Iterator[tuple[Popen[bytes], int]]:
+    """Its stdout is a pipe or terminal of which nobody reads; the end for writing."""
+    reader, writer = kind()
     try:
         with program.popen(*arguments, stdout=writer) as process:
             try:
@@ -106,8 +108,11 @@ async def ended(process: Popen[bytes]) -> int:
 
 
 @pytest.mark.usefixtures("scripts")
-async def test_ctrl_c_is_heard_while_nobody_reads(program: Program) -> None:
-    with unread(program, "logs", ID) as (process, writer):
+@pytest.mark.parametrize("kind", [os.pipe, os.openpty])
+async def test_ctrl_c_is_heard_while_nobody_reads(
+    program: Program, kind: Callable[[], tuple[int, int]]
+) -> None:
+    with unread(program, "logs", ID, kind=kind) as (process, writer):
         await full(writer)
         process.send_signal(signal.SIGINT)
         assert await ended(process) == ExitStatus.INTERRUPTED
