@@ -17,7 +17,7 @@ from cli.lines import Look
 from cli.render import as_json
 from cli.session import connected
 from cli.spec import Bounds, Surroundings, spec_of
-from cli.start import Words, may_run, print_started
+from cli.start import Words, print_started
 from cli.statuses import ExitStatus
 from cli.wait import status_of
 from worker.client import Client
@@ -74,7 +74,7 @@ def run(
             status = await attached(job, asked, look, flow, has_input=manner.stdin)
             return status, asked.once.is_set()
 
-    status, was_asked = connected(context, ran, interrupted=may_run(job_id))
+    status, was_asked = connected(context, ran, interrupted=f"job {job_id} may run: query it")
     if json:
         write_text(as_json(status))
     code = status_of(status)
