@@ -23,6 +23,7 @@ ARROWS: dict[str, set[str]] = {
     | {"worker.rpc", "worker.jobs", "worker.settings", "cryptography"},
     "worker.client": VALUES | WIRE | {"worker.rpc", "worker.settings", "cryptography"},
     "worker.settings": VALUES | {"yaml"},
+    "worker.check": {"worker.server"},
     "worker": VALUES | {"worker.client", "worker.jobs"},  # for type checkers alone
     "certs": VALUES
     | {f"worker.rpc.{each}" for each in ("expiry", "names", "role")}

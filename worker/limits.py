@@ -87,6 +87,7 @@ NO_LIMITS: Final = Limits()
 WIRE_NAME: Final[Mapping[str, str]] = {
     field.name: {"open_files": "openFiles"}.get(field.name, field.name) for field in fields(Limits)
 }
+CONTROLLERS: Final[Mapping[str, str]] = {"memory": "memory", "cpus": "cpu", "processes": "pids"}
 BY: Final[Mapping[str, Enforcement]] = {
     "time": Enforcement.KEEPER,
     "memory": Enforcement.CGROUP,

@@ -1,6 +1,7 @@
 """Limits and users as workerserver.yaml permits them, and as a request asks for them."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.client.test_with_server import client_for, text_of
 from tests.e2e.service import PROGRAM, Service, configured, serving
+from tests.keeper.test_ways import without_cgroups
 from worker import Client
 from worker.errors import InvalidRequest, PermissionDenied
 from worker.limits import Enforcement, Limits
@@ -49,6 +51,16 @@ async def test_a_request_may_ask_for_a_user_that_is_listed(limited: Service) -> 
         refused = "'root' isn't one that jobs may run as: daemon"
         with pytest.raises(PermissionDenied, match=refused):
             await client.start("true", user="root")
+
+
+def test_a_default_that_nothing_keeps_here_is_no_configuration(
+    tmp_path: Path, certificates: Path
+) -> None:
+    file = configured(tmp_path, certificates, also="limits: {memory: 64000000}\n")
+    command = [*without_cgroups(), PROGRAM, "--config", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "memory can't be kept here: the cgroup v2 controller memory" in ended.stderr
 
 
 async def test_defaults_hold_and_the_status_says_by_whom(limited: Service) -> None:

@@ -71,7 +71,7 @@ async def test_new_certificates_are_used_without_a_refused_connection(service: S
     ("old", "new", "said"),
     [
         pytest.param("localhost:0", "localhost:1", "listenAddress was", id="another address"),
-        pytest.param(": state", ": other", "other", id="another state directory"),
+        pytest.param(": state", ": other", "stateDirectory was", id="another state directory"),
         pytest.param("clientCA", "clientCa", "unknown key", id="a broken configuration"),
         pytest.param(": state", f": state\noutputCap: {10**17}", "outputCap", id="too much"),
         pytest.param("server.key", "full.key", "key", id="a key of another certificate"),

@@ -222,9 +222,9 @@ def frame(text: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        pytest.param([], "didn't start", id="it goes at once"),
+        pytest.param([], "has closed its connection", id="it goes at once"),
         pytest.param([Hello(PROTOCOL + 1, "e")], "protocol", id="another protocol"),
-        pytest.param([frame(b"ouch")], "didn't start", id="nonsense"),
+        pytest.param([frame(b"ouch")], "has closed its connection", id="nonsense"),
         pytest.param([Hello(PROTOCOL, "e")], "listed", id="it goes before the list"),
         pytest.param([Hello(PROTOCOL, "e"), Done(1)], "listed", id="no list"),
     ],

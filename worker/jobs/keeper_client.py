@@ -126,7 +126,7 @@ class KeeperClient:
             case Hello(epoch=epoch):
                 self.epoch = epoch
             case _:
-                raise SetupError("the keeper didn't start: its messages say why")
+                raise SetupError("the keeper has closed its connection: its messages say why")
         listed = []
         while isinstance(message := await self._next(), Listed):
             listed.append(message)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from worker.keeper.log import say
 from worker.keeper.loop import Loop, Timer
 
 PATIENCE_S: Final = 30.0
@@ -88,6 +89,8 @@ class Checks:
         self._pidfd = -1
         if self._patience:
             self._patience.cancel()
+        if seen.si_code != os.CLD_EXITED:
+            say(f"a check was ended by signal {seen.si_status}")
         if (seen.si_code, seen.si_status) != (os.CLD_EXITED, 0):
             self._then(self._rest[0])
             return

@@ -1,7 +1,7 @@
 """The steps of the keeper's start, in order.
 
 STATE --lock FD --program FD: used by a program (library)
-STATE --lock FD --listen FD,FD --server FD: FD holds the server's argv, JSON
+STATE --lock FD --listen FD,FD --server FD: FD holds the server's command lines
 ... --resume FD: after its own re-exec; FD holds a Table
 --check FD STATE: can this code go on with that Table, and with the jobs of it?
 """

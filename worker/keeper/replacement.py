@@ -31,15 +31,22 @@ class Then(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How we were started: our `words`, what holds the `server`'s, and the `files` it inherits."""
+    """How we were started: our `words`, what holds the `server`'s, and the `files` it inherits.
+
+    `server` holds two command lines as JSON: of one that serves, and of one that only checks.
+    """
 
     words: Sequence[str]
     server: int
     files: Sequence[int]
 
-    def server_command(self, *more: str, also: Sequence[int] = ()) -> Command:
-        argv = json.loads(os.pread(self.server, LARGEST, 0))
-        return Command([*argv, *more], [*self.files, *also])
+    def server_command(self, does: str, keeper: Keeper, *end: int) -> Command:
+        """To "serve" over `end`, or to "check" whether one could."""
+        argv = json.loads(os.pread(self.server, LARGEST, 0))[does]
+        argv += ["--controllers", ",".join(sorted(keeper.controllers))]
+        for fd in end:
+            argv += ["--keeper", str(fd)]
+        return Command(argv, [*self.files, *end])
 
     def again(self, table: int) -> list[str]:
         """The command line of our new code. What an earlier one was handed is long closed."""
@@ -69,7 +76,7 @@ class Replacement:
 
         state = str(self._keeper.folder.parent)
         commands = [
-            self._start.server_command("--check"),
+            self._start.server_command("check", self._keeper),
             Command([*OURSELVES, "--check", str(table), state], [table]),
         ]
         try:

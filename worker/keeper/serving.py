@@ -104,7 +104,7 @@ class Service:
 
     def spawn(self, end: int) -> int:
         """The pid of a new server that holds `end` of its socket."""
-        return self._start.server_command("--keeper", str(end), also=[end]).start()
+        return self._start.server_command("serve", self.keeper, end).start()
 
     def send(self, message: Message) -> None:
         if self._server:

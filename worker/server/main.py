@@ -81,10 +81,14 @@ def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     lock_fd = locked(config)
     sockets = [each.detach() for each in listening(config.listen_address)]
     listen = ["--listen", ",".join(map(str, sockets))]
-    serve = ["-I", "-m", "worker.server.serve", "--config", str(file), *listen]
-    serve += ["--address", str(config.listen_address), "--state", str(config.state_directory)]
+    given = ["--config", str(file), *listen]
+    given += ["--address", str(config.listen_address), "--state", str(config.state_directory)]
     server = os.memfd_create("server")
-    os.write(server, json.dumps([sys.executable, *serve]).encode())
+    commands = {
+        does: [sys.executable, "-I", "-m", module, *given]
+        for does, module in (("serve", "worker.server.serve"), ("check", "worker.check"))
+    }
+    os.write(server, json.dumps(commands).encode())
     for descriptor in (lock_fd, server, *sockets):
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - os's own
     options = ["--lock", str(lock_fd), *listen, "--server", str(server)]

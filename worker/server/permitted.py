@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.errors import PermissionDenied
-from worker.limits import NO_LIMITS, Limits
+from worker.errors import BadConfig, PermissionDenied
+from worker.limits import CONTROLLERS, NO_LIMITS, Limits
 from worker.spec import JobSpec
 
 NOT_NICER: Final = Limits(nice=0)
@@ -30,11 +30,20 @@ class Permitted:
         """For a request that has none: without a default, the most."""
         return self.limits.or_else(self.max_limits)
 
+    def check_kept(self, controllers: frozenset[str]) -> None:
+        """Raises BadConfig for a default that nothing keeps here: each plain job were refused."""
+        for name, controller in CONTROLLERS.items():
+            if getattr(self.defaults, name) is not None and controller not in controllers:
+                raise BadConfig(
+                    f"limits and maxLimits: {name} can't be kept here: the cgroup v2 controller"
+                    f" {controller} isn't given to the service (systemd: Delegate=yes)"
+                )
+
     def check(self, spec: JobSpec) -> None:
         """Raises PermissionDenied for another user, InvalidRequest for more than the most."""
         users = self.users if self.job_user is None else self.users | {self.job_user}
         if spec.user is not None and spec.user not in users:
-            some = ", ".join(sorted(users)) or "nobody"
+            some = ", ".join(sorted(users)) or "the server's `users` name none"
             raise PermissionDenied(f"user {spec.user!r} isn't one that jobs may run as: {some}")
         user = spec.user or self.job_user
         spec.limits.check_within(self.max_limits.or_else(NO_LIMITS if user is None else NOT_NICER))

@@ -7,20 +7,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worker.errors import BadConfig
+from worker.errors import BadConfig, WorkerError
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
+from worker.server.main import CAN_BE_MENDED, say
+from worker.server.started import Started
 
 
-def check_replaceable(file: Path, address: str, state: Path) -> None:
-    """Raises BadConfig. `address` and `state`: what the service was started with."""
-    config = ServerConfig.load(file)
-    server_context(config.client_ca, config.server_certificate, config.server_key)
-    if str(config.listen_address) != address:
-        raise BadConfig(f"{file}: listenAddress was {address}: to change it, restart the service")
+def main() -> int:
+    given = Started.parsed()
     try:
-        is_same = config.state_directory.samefile(state)
+        check_replaceable(given)
+    except WorkerError as error:
+        say(str(error))
+        return CAN_BE_MENDED
+    return 0
+
+
+def check_replaceable(given: Started) -> None:
+    """Raises BadConfig. `given`: what the service was started with."""
+    file = given.config
+    config = ServerConfig.load(file)
+    config.permitted.check_kept(given.controllers)
+    server_context(config.client_ca, config.server_certificate, config.server_key)
+    if str(config.listen_address) != given.address:
+        raise BadConfig(
+            f"{file}: listenAddress was {given.address}: to change it, restart the service"
+        )
+    if not _is_same(config.state_directory, given.state):
+        raise BadConfig(
+            f"{file}: stateDirectory was {given.state}: to change it, restart the service"
+        )
+
+
+def _is_same(folder: Path, state: Path) -> bool:
+    try:
+        return folder.samefile(state)
+    except FileNotFoundError:  # a new one
+        return False
     except OSError as error:
-        raise BadConfig(f"{config.state_directory}: {error.strerror}") from error
-    if not is_same:
-        raise BadConfig(f"{file}: stateDirectory was {state}: to change it, restart the service")
+        raise BadConfig(f"{folder}: {error.strerror}") from error

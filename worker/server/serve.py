@@ -7,7 +7,6 @@ SIGTERM and SIGINT have no handler here; to end the service is the keeper's busi
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
@@ -18,7 +17,6 @@ import sys
 from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from worker.errors import SetupError, WorkerError
 from worker.jobs.registry import Registry
@@ -28,8 +26,8 @@ from worker.server.door import Door, door_of
 from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S, UNREAD
 from worker.server.main import CAN_BE_MENDED, say
 from worker.server.memory import keep_loaded
-from worker.server.replaced import check_replaceable
 from worker.server.service import Service
+from worker.server.started import Started
 from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
@@ -42,30 +40,17 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    given = _parser().parse_args()
+    given = Started.parsed()
     try:
-        if given.check:
-            check_replaceable(given.config, given.address, given.state)
-            return 0
         config = ServerConfig.load(given.config)
-        sockets = [socket.socket(fileno=int(each)) for each in given.listen.split(",")]
+        config.permitted.check_kept(given.controllers)
+        sockets = [socket.socket(fileno=int(each)) for each in given.listen]
         # A copy: where the socket ends before we do, the keeper kills us, and nobody is told why.
         keeper = socket.socket(fileno=os.dup(given.keeper))
         return asyncio.run(serve(config, sockets, keeper))
     except WorkerError as error:
         say(str(error))
         return CAN_BE_MENDED if isinstance(error, SetupError) else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Started by the keeper of workerserver.")
-    parser.add_argument("--config", required=True, type=Path)
-    parser.add_argument("--listen", required=True, help="descriptors of listening sockets")
-    parser.add_argument("--address", required=True, help="what they listen on, as configured")
-    parser.add_argument("--state", required=True, type=Path, help="the state directory")
-    parser.add_argument("--keeper", type=int, help="descriptor of its socket")
-    parser.add_argument("--check", action="store_true", help="may a running service go on so?")
-    return parser
 
 
 async def serve(

@@ -1,0 +1,14 @@
+"""`python -m worker.check` tells whether a server would serve in place of the one that runs.
+
+Not worker.server: by that name in its command line the one process is known that serves.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from worker.server import serve  # noqa: F401 - all that it imports must be there
+from worker.server.replaced import main
+
+if __name__ == "__main__":
+    sys.exit(main())

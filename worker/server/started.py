@@ -1,0 +1,42 @@
+"""What the keeper starts a server with, and its check: our own words, not checked further."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`listen`, `keeper`: descriptors. `address`: as it was configured when the service began.
+
+    `controllers`: the cgroup controllers that keep limits here.
+    """
+
+    config: Path
+    listen: tuple[int, ...]
+    address: str
+    state: Path
+    controllers: frozenset[str]
+    keeper: int
+
+    @classmethod
+    def parsed(cls) -> Self:
+        parser = argparse.ArgumentParser(description="Started by the keeper of workerserver.")
+        parser.add_argument("--config", required=True, type=Path)
+        parser.add_argument("--listen", required=True, type=_numbers)
+        parser.add_argument("--address", required=True)
+        parser.add_argument("--state", required=True, type=Path)
+        parser.add_argument("--controllers", required=True, type=_names)
+        parser.add_argument("--keeper", type=int, default=-1)
+        return cls(**vars(parser.parse_args()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))
