@@ -19,6 +19,7 @@ from tests.bench.compare import Peer, compare
 from tests.bench.containment import measure_containment
 from tests.bench.many_ended import measure_many_ended
 from tests.bench.restart import measure_restart
+from tests.bench.slow_disk import measure_slow_disk
 from tests.bench.without_server import measure_without_server
 from tests.client.scripted import client_of
 from tests.e2e.service import serving
@@ -76,6 +77,7 @@ def main() -> None:
         measure_containment(folder, certificates)
         measure_without_server(folder, certificates)
         measure_restart(folder, certificates)
+        measure_slow_disk(folder, certificates)
         measure_many_ended(folder, certificates)
 
 

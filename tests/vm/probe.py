@@ -15,7 +15,7 @@ from pathlib import Path
 
 from worker import Client, Job, Limits
 from worker.client import ClientConfig
-from worker.state import Cause, JobState, JobStatus
+from worker.state import Cause, JobState, JobStatus, Outcome
 
 CONFIG = Path("/etc/job-worker/workerclient.yaml")
 MIB = 2**20
@@ -105,6 +105,37 @@ async def a_reload_keeps_jobs_and_cgroups(client: Client) -> None:
     assert (await job.wait()).signal == "SIGTERM"
 
 
+async def a_restart_stops_the_jobs_and_tells_so(client: Client) -> None:
+    job = await client.start("sleep", "600")
+    await said_by("systemctl", "restart", "job-worker")
+    status = await client.status(job.id)
+    assert (status.state, status.cause) == (JobState.STOPPED, Cause.SHUTDOWN), status
+
+
+async def the_keeper_killed_is_said_and_leaves_nothing(client: Client) -> None:
+    await lost_by_a_kill_of(client, "main")
+
+
+async def all_killed_at_once_is_said_and_leaves_nothing(client: Client) -> None:
+    await lost_by_a_kill_of(client, "all")
+
+
+async def lost_by_a_kill_of(client: Client, whom: str) -> None:
+    ended = await client.start("sh", "-c", "exit 5")
+    await ended.wait()
+    job = await client.start("sh", "-c", "setsid sleep 98702 & echo kept; exec sleep 98702")
+    async for line in job.lines():
+        assert line == b"kept"
+        break
+    await said_by("systemctl", "kill", "-s", "KILL", f"--kill-whom={whom}", "job-worker")
+    status = await job.wait()
+    assert (status.outcome, status.exit_code) == (Outcome.LOST, None), status
+    assert [line async for line in job.lines()] == [b"kept"]
+    assert (await client.status(ended.id)).exit_code == 5
+    assert await said_by("pgrep", "-f", "sleep 98702") == ""
+    assert (await (await client.start("true")).wait()).exit_code == 0
+
+
 async def said_by(*command: str) -> str:
     program = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     said, _ = await program.communicate()
@@ -132,6 +163,9 @@ CHECKS: list[Callable[[Client], Awaitable[None]]] = [
     limits_are_told_with_who_keeps_them,
     a_session_of_its_own_is_contained,
     a_reload_keeps_jobs_and_cgroups,
+    a_restart_stops_the_jobs_and_tells_so,
+    the_keeper_killed_is_said_and_leaves_nothing,
+    all_killed_at_once_is_said_and_leaves_nothing,
 ]
 
 
