@@ -142,3 +142,17 @@ async def test_what_is_redrawn_arrives_as_it_is_drawn(client: Client) -> None:
         assert (await anext(output)).data == b"\r%3d%%" % step
     await job.send_input(b"")
     assert [chunk async for chunk in output] == []
+
+
+async def test_whoever_follows_from_before_gets_the_last_line_of_five_hundred(
+    client: Client,
+) -> None:
+    printed = b"".join(b"%d\n" % number for number in range(1, 51)) + b"END\n"
+
+    async def one() -> None:
+        job = await client.start("sh", "-c", "read go; seq 1 50; echo END", input=True)
+        following = asyncio.create_task(text_of(job))
+        await job.send_input(b"\n")
+        assert await following == printed
+
+    await many(500, one)
