@@ -45,12 +45,14 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, tuple[Callback, Owner]] = {}
+        self._new: set[int] = set()  # watched since the events of this turn were fetched
         self._timers: list[Timer] = []
         self._is_over = False
 
     def watch(self, fd: int, callback: Callback, owner: Owner, events: int = READABLE) -> None:
         self._epoll.register(fd, events)
         self._watched[fd] = callback, owner
+        self._new.add(fd)
 
     def change(self, fd: int, events: int) -> None:
         """Other events for a watched descriptor; 0 leaves it out for a while."""
@@ -72,9 +74,12 @@ class Loop:
 
     def run(self) -> None:
         while not self._is_over:
-            for fd, _ in self._epoll.poll(self._patience()):
-                # An earlier callback of this turn may have forgotten it.
-                if fd in self._watched and not self._is_over:
+            events = self._epoll.poll(self._patience())
+            self._new.clear()
+            for fd, _ in events:
+                # An earlier callback of this turn may have forgotten it, and closed it: then the
+                # event isn't about the new descriptor that has its number.
+                if fd in self._watched and fd not in self._new and not self._is_over:
                     guarded(*self._watched[fd])
             now = time.monotonic()
             while self._timers and self._timers[0].when <= now and not self._is_over:
