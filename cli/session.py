@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -43,10 +44,26 @@ def connected(
             return await task(client)
 
     try:
-        return asyncio.run(run())
+        with _ctrl_c_raised():
+            return asyncio.run(run())
     except KeyboardInterrupt:
         say(interrupted)
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
+
+
+@contextmanager
+def _ctrl_c_raised() -> Iterator[None]:
+    """What `main` had set would end us with open ends; asyncio takes over from this handler alone.
+
+    Where Ctrl-C is ignored it stays so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        if before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def config_of(named: str | None) -> ClientConfig:
