@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
 
 from cli.descriptors import write_text
+from cli.each import Failures, each
 from cli.json_option import AsJson
-from cli.naming import Named, ids_of, shown
+from cli.naming import Named, shown
 from cli.render import done_as_json
 from cli.session import connected
 from worker.client import Client
@@ -87,14 +89,16 @@ def rm(context: typer.Context, named: Named, *, json: AsJson = False) -> None:
 
 
 def _done(context: typer.Context, named: Named, deed: Deed, *, json: bool) -> None:
-    """To each job in turn: the first that can't be done is the last that is tried."""
-    digits = named.digits()
+    digits, failures = named.digits(), Failures()
 
     async def done(client: Client) -> None:
-        for each in await ids_of(client, digits):
-            await deed.do(Job(each, client))
+        async def do(job: UUID) -> None:
+            await deed.do(Job(job, client))
             if json:
-                write_text(done_as_json(each))
+                write_text(done_as_json(job))
+
+        await each(client, digits, do, failures)
 
     which = " ".join(map(shown, digits))
     connected(context, done, interrupted=f"interrupted: job {which} may {deed.interrupted}")
+    failures.end()

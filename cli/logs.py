@@ -11,10 +11,10 @@ from uuid import UUID
 import typer
 
 from cli.descriptors import STDOUT, reader_watched, say
-from cli.flow import Flow
+from cli.each import Failures, each
 from cli.json_option import AsJson
 from cli.lines import Lines, Look
-from cli.naming import Named, ids_of, shown
+from cli.naming import Named, shown
 from cli.output import copy
 from cli.session import connected
 from cli.statuses import ExitStatus
@@ -86,15 +86,22 @@ def logs(
     A program that sees no terminal often keeps its output back until it has some KiB of it:
     python3 -u, stdbuf -oL and grep --line-buffered are remedies.
     """
-    digits = named.digits()
+    digits, failures = named.digits(), Failures()
 
     async def written(client: Client) -> list[JobStatus | None]:
+        jobs: list[UUID] = []
+
+        async def add(job: UUID) -> None:
+            jobs.append(job)
+
         async with reader_watched(STDOUT):
-            jobs = await ids_of(client, digits)
-            look, flow = Look(timestamps=timestamps, names=len(jobs) > 1, json=json), Flow()
+            await each(client, digits, add, failures)
+            look = Look(timestamps=timestamps, names=len(digits) > 1, json=json)
             async with together() as tasks:
-                ends = [tasks.create_task(_end_of(client, job, part, look, flow)) for job in jobs]
-            return [each.result() for each in ends]
+                ends = [
+                    tasks.create_task(_end_of(client, job, part, look, failures)) for job in jobs
+                ]
+            return [end.result() for end in ends]
 
     which = " ".join(map(shown, digits))
     detached = f"detached; job {which} goes on: workerclient stop {which} would end it"
@@ -102,17 +109,18 @@ def logs(
     lost = [status for status in statuses if status and status.state is JobState.LOST]
     for status in lost:
         say(f"job {status.id} is lost: {status.reason}")
+    failures.end()
     if lost:
         raise typer.Exit(ExitStatus.LOST)
 
 
 async def _end_of(
-    client: Client, job: UUID, part: Part, look: Look, flow: Flow
+    client: Client, job: UUID, part: Part, look: Look, failures: Failures
 ) -> JobStatus | None:
-    """The status once all is written. None: nobody asks, or it has been removed meanwhile."""
-    await copy(part.of(client, job), Lines(job, look), flow)
-    if part.no_follow:
-        return None
-    with suppress(JobNotFound):
-        return await client.status(job)
+    """The status once all is written. None: it failed, or nobody asks, or it has been removed."""
+    async with failures.told():
+        await copy(part.of(client, job), Lines(job, look), failures.flow)
+        if not part.no_follow:
+            with suppress(JobNotFound):
+                return await client.status(job)
     return None

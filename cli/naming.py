@@ -64,8 +64,8 @@ def shown(digits: str) -> str:
 
 async def ids_of(client: Client, digits: list[str]) -> list[UUID]:
     """A whole id is taken as it is; else the one job is looked for that begins so."""
-    return [await _id_of(client, each) for each in digits]
+    return list(dict.fromkeys([await id_of(client, each) for each in digits]))
 
 
-async def _id_of(client: Client, digits: str) -> UUID:
+async def id_of(client: Client, digits: str) -> UUID:
     return UUID(digits) if len(digits) == _DIGITS else (await client.find(digits)).id

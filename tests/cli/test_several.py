@@ -1,0 +1,60 @@
+"""Several jobs on one command line: what fails for one keeps nothing from the others."""
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from cli.statuses import ExitStatus
+from tests.cli.program import Program
+from tests.cli.test_as_a_command import started, told
+
+UNKNOWN = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+
+
+def test_a_job_is_stopped_though_one_before_it_is_unknown(connected: Program) -> None:
+    job = started(connected, "--", "sleep", "98741")
+    stopped = connected.run("stop", UNKNOWN, job, "ffffffff")
+    assert stopped.status == ExitStatus.NOT_FOUND
+    assert [line.split(" ")[1:3] for line in stopped.stderr.decode().splitlines()] == [
+        ["no", "job"],
+        ["no", "job's"],
+    ]
+    assert connected.run("wait", job).status == 143
+
+
+def test_the_first_failure_gives_the_status(connected: Program) -> None:
+    running, ended = started(connected, "--", "sleep", "98742"), started(connected, "--", "true")
+    connected.run("wait", ended)
+    removed = connected.run("rm", "--json", running, ended, UNKNOWN)
+    assert removed.status == ExitStatus.REFUSED
+    assert len(removed.stderr.splitlines()) == 2
+    assert json.loads(removed.stdout)["jobID"] == ended
+    assert connected.run("query", ended).status == ExitStatus.NOT_FOUND
+    connected.run("stop", "--grace", "0", running)
+
+
+@pytest.mark.parametrize("verb", ["query", "logs"])
+def test_what_can_be_shown_is_shown(connected: Program, verb: str) -> None:
+    job = started(connected, "--", "echo", "shown")
+    shown = connected.run(verb, UNKNOWN, job)
+    assert (shown.status, f"no job has the id {UNKNOWN}" in shown.said) == (3, True)
+    assert b"shown" in shown.stdout
+
+
+def test_what_cant_be_followed_keeps_no_output_of_others(connected: Program) -> None:
+    short, long = (started(connected, "--", "printf", text) for text in ("1", "123456789"))
+    connected.run("wait", short, long)
+    shown = connected.run("logs", "--offset", "5", short, long)
+    assert (shown.status, shown.stdout) == (ExitStatus.REFUSED, f"{long[:8]} 6789\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("verb", "key"), [("query", "state"), ("wait", "state"), ("stop", "jobID")]
+)
+def test_a_job_that_is_named_twice_is_taken_once(connected: Program, verb: str, key: str) -> None:
+    job = started(connected, "--label", f"n={uuid4()}", "--", "true")
+    connected.run("wait", job)
+    (line,) = connected.run(verb, "--json", job, job[:20], job).stdout.splitlines()
+    assert key in json.loads(line)
+    assert told(connected, job)["exitCode"] == 0
