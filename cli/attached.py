@@ -1,8 +1,8 @@
 """A job in the foreground: what ends us ends the job.
 
 Ctrl-C, SIGTERM (`timeout 5 workerclient run ...`) and SIGHUP (the terminal is closed) stop it,
-the second one kills it, the third one leaves it. A client that is killed or loses the connection
-leaves it running: `workerclient ls` shows it.
+the second one kills it, the third one leaves it. Output that nobody takes stops it, too. A client
+that is killed or loses the connection leaves it running: `workerclient ls` shows it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from uuid import UUID
 
 from cli.asked import Asked
-from cli.descriptors import STDOUT, ReaderGone, reader_watched
+from cli.descriptors import STDOUT, CannotWrite, ReaderGone, reader_watched
 from cli.flow import Flow
 from cli.lines import Lines, Look
 from cli.output import copy
@@ -47,13 +47,15 @@ async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input:
                 async with reader_watched(STDOUT):
                     await copy(job.output(tagged=True), Lines(job.id, look), flow)
                 return await job.wait()
-            except ReaderGone:  # a local program would have got SIGPIPE
+            except (ReaderGone, CannotWrite) as error:  # a local program would have ended, too
+                why = "nobody reads" if isinstance(error, ReaderGone) else "nothing takes"
+                await flow.say(f"stopping job {job.id}: {why} its output any more")
                 await _stopped(job, None, flow)
                 raise
             finally:
                 for each in aside:
                     each.cancel()
-    except ReaderGone:
+    except (ReaderGone, CannotWrite):
         raise
     except Exception:
         await flow.say(f"job {job.id} may still run: workerclient logs {job.id}")

@@ -10,7 +10,7 @@ import typer
 
 from cli.asked import ending_asked
 from cli.attached import attached, started
-from cli.descriptors import write_text
+from cli.descriptors import say, write_text
 from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.lines import Look
@@ -21,7 +21,7 @@ from cli.start import Words, print_started
 from cli.statuses import ExitStatus
 from cli.wait import status_of
 from worker.client import Client
-from worker.state import JobStatus
+from worker.state import Cause, JobState, JobStatus
 
 EXAMPLES: Final = (
     "run -- make all",
@@ -77,5 +77,24 @@ def run(
     status, was_asked = connected(context, ran, interrupted=f"job {job_id} may run: query it")
     if json:
         write_text(as_json(status))
-    code = status_of(status)
-    raise typer.Exit(code or (ExitStatus.INTERRUPTED if was_asked else ExitStatus.DONE))
+    if (why := why_cut_short(status, was_asked=was_asked)) and status.state is not JobState.LOST:
+        say(f"job {status.id}: {why}")
+    code = status_of(status)  # says of a lost job that it is
+    raise typer.Exit(code or _instead_of_success(status, was_asked=was_asked))
+
+
+def why_cut_short(status: JobStatus, *, was_asked: bool) -> str:
+    """Empty for a job that ended by itself, or because we were asked to end it."""
+    if status.cause is Cause.STOP and not was_asked and not status.reason:
+        return f"stopped by {status.stopped_by}" if status.stopped_by else "stopped"
+    if status.cause is Cause.SHUTDOWN and not status.reason:
+        return "stopped, since the service was told to end"
+    return status.reason
+
+
+def _instead_of_success(status: JobStatus, *, was_asked: bool) -> ExitStatus:
+    """A job that was cut short isn't done, though it may have made its code 0 of it."""
+    if status.cause is Cause.TIME_LIMIT:
+        return ExitStatus.TIME_IS_UP
+    is_cut_short = was_asked or status.cause in (Cause.STOP, Cause.SHUTDOWN)
+    return ExitStatus.INTERRUPTED if is_cut_short else ExitStatus.DONE

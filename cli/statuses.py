@@ -45,9 +45,9 @@ MEANING: Final = {
     ExitStatus.UNAVAILABLE: "not now: no server, no room, or the connection broke; try again",
     ExitStatus.CANNOT_WRITE: "stdout or stderr takes no more: disk full, or closed",
     ExitStatus.FAULT: "a fault of the server's or of this program's own",
-    ExitStatus.TIME_IS_UP: "wait --timeout: the time is up, and the job goes on",
+    ExitStatus.TIME_IS_UP: "wait: the time is up; run: a time limit made a job end with 0",
     ExitStatus.OURS: "run, wait: any of 1 to 70, said on stderr; all else is the job's own status",
-    ExitStatus.INTERRUPTED: "Ctrl-C; only that of run stops a job",
+    ExitStatus.INTERRUPTED: "Ctrl-C (only that of run stops a job); run: a stop made it end with 0",
     ExitStatus.READER_GONE: "whoever read our output has gone (| head)",
 }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
 from cli.amounts import seconds_of
-from cli.descriptors import say, write_text
+from cli.descriptors import STDOUT, reader_watched, say, write_text
 from cli.json_option import AsJson
 from cli.naming import Named, ids_of
 from cli.render import as_json
@@ -34,19 +35,24 @@ def wait(
 ) -> None:
     """Wait until a job has ended, and exit with its code: 128 + N where signal N ended it.
 
-    Of several it is the first that isn't 0, in the order of the command line.
+    Of several it is the first that isn't 0, in the order of the command line; 124 if the time is
+    up before all have ended.
     """
     digits = named.digits()
 
     async def waited(client: Client) -> list[JobStatus]:
         ids = await ids_of(client, digits)
-        return await (_first if any_ else _all)(client, ids, timeout)
+        async with reader_watched(STDOUT) if json else nullcontext():
+            return await (_first if any_ else _all)(client, ids, timeout)
 
     statuses = connected(context, waited, interrupted="interrupted: jobs go on")
     if json:
         write_text("".join(map(as_json, statuses)))
     ended = [each for each in statuses if each.is_final]
-    codes = [status_of(each) for each in (ended if any_ and ended else statuses)]
+    counted = ended if any_ and ended else statuses
+    codes = [status_of(each) for each in counted]
+    if not all(each.is_final for each in counted):
+        raise typer.Exit(ExitStatus.TIME_IS_UP)
     raise typer.Exit(next(filter(None, codes), ExitStatus.DONE))
 
 

@@ -99,14 +99,16 @@ def test_a_second_ctrl_c_kills(connected: Program) -> None:
     assert process.returncode == 137
 
 
-def test_a_reader_that_goes_away_stops_the_job_silently(connected: Program) -> None:
+def test_a_reader_that_goes_away_stops_the_job(connected: Program) -> None:
     with connected.popen("run", "--", "yes") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(10)
         process.stdout.close()
         assert process.wait(TIMEOUT) == ExitStatus.READER_GONE
-        assert process.stderr.read() == b""
+        (line,) = process.stderr.read().decode().splitlines()
+    assert line.endswith("nobody reads its output any more")
+    assert connected.run("wait", line.split("stopping job ")[1].split(":")[0]).status == 143
 
 
 def test_detach_prints_the_id(connected: Program) -> None:

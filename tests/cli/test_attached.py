@@ -167,6 +167,7 @@ async def test_a_stop_that_fails_when_the_reader_has_gone_is_said(
             await asyncio.to_thread(process.stdout.read, 10)
             process.stdout.close()
             assert await ended(process) == ExitStatus.READER_GONE
+            assert f"stopping job {scripts.job}" in await line(process)
             assert f"job {scripts.job} may still run" in await line(process)
 
 
