@@ -7,9 +7,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
 
+from cli.changes import changes_among
 from cli.descriptors import STDOUT, reader_watched, text_bytes
 from cli.flow import Flow
 from cli.json_option import AsJson
@@ -32,7 +34,10 @@ class Which:
         bool, typer.Option("--all", help=f"Not the {RECENT} newest alone of those that ended.")
     ] = False
     state: Annotated[
-        Several, typer.Option(metavar="STATE", help="started, running, exited, stopped, lost.")
+        Several,
+        typer.Option(
+            metavar="STATE", help="started, running, exited, stopped or lost; again for more."
+        ),
     ] = None
     label: Annotated[
         Several, typer.Option(metavar="NAME=VALUE", help="That bear it; again for more.")
@@ -80,11 +85,15 @@ def ls(
         await flow.write(STDOUT, text_bytes("" if json else HEAD))
         async with reader_watched(STDOUT):
             since = await _reached(client) if watch else 0
-            async with aclosing(_found(client, which)) as jobs:
+            shown: set[UUID] = set()
+            async with aclosing(_found(client, which, flow)) as jobs:
                 async for job in jobs:
                     await _write(flow, job, json=json)
+                    shown.add(job.id)
             if watch:
-                await _watched(client, which, since, flow, json=json)
+                async with aclosing(changes_among(client, which.has, since, shown)) as changes:
+                    async for job in changes:
+                        await _write(flow, job, json=json)
 
     which.among(which.states)  # what is wrong is said before anything is dialled
     connected(context, listed)
@@ -96,7 +105,7 @@ async def _reached(client: Client) -> int:
     return max((job.revision for job in newest.jobs), default=0)
 
 
-async def _found(client: Client, which: Which) -> AsyncGenerator[JobStatus, None]:
+async def _found(client: Client, which: Which, flow: Flow) -> AsyncGenerator[JobStatus, None]:
     states = which.states
     if which.all:
         async for job in client.list(which.among(states)):
@@ -107,27 +116,23 @@ async def _found(client: Client, which: Which) -> AsyncGenerator[JobStatus, None
         async for job in client.list(which.among(live)):
             yield job
     if ended:
-        async for job in _newest(client, which.among(ended)):
+        async for job in _newest(client, which.among(ended), flow):
             yield job
 
 
-async def _newest(client: Client, which: JobFilter) -> AsyncGenerator[JobStatus, None]:
-    """At most RECENT, over as many pages as that takes."""
+async def _newest(client: Client, which: JobFilter, flow: Flow) -> AsyncGenerator[JobStatus, None]:
+    """At most RECENT, over as many pages as that takes; that there are more is said."""
     left, token = RECENT, ""
-    while left > 0:
-        page = await client.page(which, limit=left, token=token)
-        for job in page.jobs:
+    while True:
+        page = await client.page(which, limit=left + 1, token=token)
+        for job in page.jobs[:left]:
             yield job
+        if len(page.jobs) > left:
+            await flow.say(f"more jobs have ended than the {RECENT} newest: --all shows them")
+            return
         left, token = left - len(page.jobs), page.next_token
         if not token:
             return
-
-
-async def _watched(client: Client, which: Which, since: int, flow: Flow, *, json: bool) -> None:
-    async with aclosing(client.watch(since=since)) as changes:
-        async for job in changes:
-            if which.has(job):
-                await _write(flow, job, json=json)
 
 
 async def _write(flow: Flow, job: JobStatus, *, json: bool) -> None:
