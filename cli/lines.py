@@ -50,7 +50,13 @@ class Lines:
         """In their place; else they are to be said."""
         return self._look.json
 
+    def dropped(self, chunk: Chunk) -> str:
+        where = f"before offset {chunk.offset}"
+        return f"{self._name}{chunk.skipped} bytes of output were dropped {where}"
+
     def take(self, chunk: Chunk) -> Iterator[Piece]:
+        if chunk.skipped and self._is_whole:
+            yield from self.rest()  # what was before the gap is shown before it
         if chunk.skipped and self.tell_gaps:
             yield STDOUT, self._gap(chunk)
         if self._look == Look():
@@ -62,9 +68,10 @@ class Lines:
             offset += len(part)
 
     def rest(self) -> Iterator[Piece]:
-        """No more comes: what has no line end is complete."""
-        while self._open:
-            stream, line = self._open.popitem()
+        """No more of them comes: what has no line end is complete."""
+        lines = sorted(self._open.items(), key=lambda each: each[1].offset)
+        self._open.clear()
+        for stream, line in lines:
             if self._is_whole and line.data:
                 yield self._shown(stream, line)
 
@@ -85,8 +92,11 @@ class Lines:
 
     def _before(self, line: Line) -> bytes:
         stamp = f"{iso(line.time)} " if self._look.timestamps and line.time else ""
-        name = f"{str(self._job)[:8]} " if self._look.names else ""
-        return f"{name}{stamp}".encode()
+        return f"{self._name}{stamp}".encode()
+
+    @property
+    def _name(self) -> str:
+        return f"{str(self._job)[:8]} " if self._look.names else ""
 
     def _shown(self, stream: Stream, line: Line) -> Piece:
         if self._look.json:
@@ -117,10 +127,6 @@ def _cut(chunk: Chunk) -> list[bytes]:
     parts = chunk.data.split(b"\n")
     lines = [part + b"\n" for part in parts[:-1]]
     return [*lines, parts[-1]] if parts[-1] else lines
-
-
-def dropped(chunk: Chunk) -> str:
-    return f"{chunk.skipped} bytes of output were dropped before offset {chunk.offset}"
 
 
 def descriptor_of(stream: Stream) -> int:

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from cli.flow import Flow, write_what_fits
-from cli.lines import Lines, dropped
+from cli.lines import Lines
 from worker.state import Chunk
 
 
@@ -18,7 +18,7 @@ async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines, flow: Flow) ->
         async with aclosing(chunks):
             async for chunk in chunks:
                 if chunk.skipped and not lines.tell_gaps:
-                    await flow.say(dropped(chunk))
+                    await flow.say(lines.dropped(chunk))
                 for descriptor, pieces in groupby(lines.take(chunk), key=itemgetter(0)):
                     await flow.write(descriptor, b"".join(data for _, data in pieces))
     except BaseException:

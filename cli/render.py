@@ -136,7 +136,8 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _limit(limit: EnforcedLimit) -> dict[str, Any]:
-    values = {"name": limit.name, "value": limit.value, "enforcement": limit.enforcement}
+    value = int(limit.value) if limit.value.is_integer() else limit.value
+    values = {"name": limit.name, "value": value, "enforcement": limit.enforcement}
     return {name: value for name, value in values.items() if value is not None}
 
 

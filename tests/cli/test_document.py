@@ -2,17 +2,31 @@
 
 import json
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from typer.main import get_command
 
 from cli.app import app
+from cli.lines import Lines, Look
 from cli.render import as_json
 from cli.statuses import MEANING
 from tests.cli.test_render import ENDED
 from worker.client.channel import CLOSE_TIMEOUT, KEEPALIVE_TIME, KEEPALIVE_TIMEOUT
 from worker.client.client import PATIENCE, SHORT_PATIENCE
+from worker.limits import EnforcedLimit, Enforcement
+from worker.state import Chunk, Stream, Usage
 
+ALL_KNOWN = replace(
+    ENDED,
+    usage=Usage(timedelta(), timedelta(), 1),
+    limits=(EnforcedLimit("time", 2.5, Enforcement.KEEPER),),
+    revision=9,
+    paused=True,
+    removed=True,
+)
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 
@@ -44,10 +58,21 @@ def test_every_status_is_there() -> None:
 
 
 def test_every_key_of_the_json_is_there() -> None:
-    told, table = json.loads(as_json(ENDED)), rows("## The shape of")
+    told, table = json.loads(as_json(ALL_KNOWN)), rows("## The shape of")
     assert [row[0] for row in table] == list(told)
     for name in told["output"]:
         assert f"`{name}`" in table[-1][3]
+    for key in ("usage", "limits"):
+        (row,) = [row for row in table if row[0] == key]
+        for name in told[key][0] if key == "limits" else told[key]:
+            assert f"`{name}`" in row[3]
+
+
+def test_every_key_of_a_line_of_output_is_there() -> None:
+    lines = Lines(uuid4(), Look(json=True))
+    chunk = Chunk(b"one\n", 7, Stream.STDOUT, datetime.now(UTC), skipped=7)
+    gap, line = (json.loads(data) for _, data in lines.take(chunk))
+    assert [row[0] for row in rows("## The lines of")] == list(line | gap)
 
 
 def test_the_times_are_those_of_the_client() -> None:

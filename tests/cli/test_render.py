@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from cli.render import as_json, printable, summary, word
+from worker.limits import EnforcedLimit
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 
 ID = UUID("0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")
@@ -123,6 +124,12 @@ def test_json_tells_all_that_is_known() -> None:
     assert (told["owner"], told["stoppedBy"], told["reason"]) == ("full", "full", "asked to")
     assert told["endedAt"] == "2026-01-02T03:04:07.000006+00:00"
     assert told["output"] == {"bytes": 7, "stdout": 3, "stderr": 4, "merged": 0, "dropped": 5}
+
+
+@pytest.mark.parametrize(("value", "told"), [(1073741824.0, "1073741824"), (0.5, "0.5")])
+def test_a_whole_number_is_whole_in_json(value: float, told: str) -> None:
+    limited = replace(RUNNING, limits=(EnforcedLimit("output", value, None),))
+    assert f'"value": {told}}}' in as_json(limited)
 
 
 def test_json_tells_success_from_what_isnt_known() -> None:

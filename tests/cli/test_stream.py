@@ -17,6 +17,7 @@ from tests.cli.program import TIMEOUT, Program
 from tests.client.scripted import Message, answering, serving
 
 ID = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+OTHER = "7d1e7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 END = wire.GetOutputResponse(end=wire.OutputEnd(0))
 
 
@@ -75,6 +76,33 @@ async def test_what_was_dropped_is_said(program: Program, certificates: Path) ->
         result = await program.aside("stream", "-j", ID)
     assert (result.status, result.stdout) == (0, b"ab")
     assert "1000 bytes of output were dropped" in result.said
+
+
+async def test_a_gap_stands_between_the_texts_around_it(
+    program: Program, certificates: Path
+) -> None:
+    chunks = output(b"a"), output(b"b", offset=1, skipped=1000), END
+    async with serving(
+        certificates, GetOutput=answering(*chunks), QueryStatus=answering(status("EXITED"))
+    ) as config:
+        program.configure(config)
+        result = await program.aside("logs", "--json", ID)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    told = [line.get("text", line.get("skipped")) for line in lines]
+    assert (told, [line["offset"] for line in lines]) == (["a", 1000, "b"], [0, 1, 1])
+
+
+async def test_what_was_dropped_of_one_of_several_bears_its_name(
+    program: Program, certificates: Path
+) -> None:
+    chunks = output(b"a", offset=1, skipped=1000), END
+    async with serving(
+        certificates, GetOutput=answering(*chunks), QueryStatus=answering(status("EXITED"))
+    ) as config:
+        program.configure(config)
+        result = await program.aside("logs", ID, OTHER)
+    told = {line.split(" ", 2)[1] for line in result.stderr.decode().splitlines()}
+    assert told == {ID[:8], OTHER[:8]}
 
 
 async def test_the_status_of_a_lost_job_is_1(program: Program, certificates: Path) -> None:
