@@ -140,10 +140,10 @@ def pair(text: str, option: str) -> tuple[str, str]:
 def lines_of(file: str) -> Iterator[tuple[str, str]]:
     """NAME=VALUE of each line, values as they stand: no quotes, no $. Empty and # lines count not.
 
-    Raises BadConfig, naming file and line.
+    Raises BadConfig, naming file and line: also for `export NAME`, which a shell would take.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8", errors="surrogateescape")
+        text = Path(file).read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise BadConfig(f"--env-file {file}: {error.strerror}") from error
     for number, line in enumerate(text.split("\n"), 1):
@@ -153,4 +153,8 @@ def lines_of(file: str) -> Iterator[tuple[str, str]]:
         name, equals, value = kept.partition("=")
         if not equals:
             raise BadConfig(f"--env-file {file}: line {number} is not NAME=VALUE")
+        if not name or any(map(str.isspace, name)):
+            raise BadConfig(
+                f"--env-file {file}: line {number}: {name!r} can't be a variable's name"
+            )
         yield name, value

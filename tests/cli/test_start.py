@@ -1,12 +1,14 @@
 """Which of the arguments of `start` are ours, and which the job's."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from cli.app import app
-from cli.spec import pair
+from cli.spec import lines_of, pair
+from worker.errors import BadConfig
 
 
 def parsed(*arguments: str) -> dict[str, Any]:
@@ -86,6 +88,20 @@ def test_what_cant_be_meant_is_an_error_that_says_so(arguments: list[str], sente
 )
 def test_a_variable_is_split_at_the_first_equals_sign(text: str, both: tuple[str, str]) -> None:
     assert pair(text, "--env") == both
+
+
+@pytest.mark.parametrize("line", ["export A=1", " A=1", "A =1", "=1", "A"])
+def test_what_a_file_of_variables_cant_mean_is_refused_with_its_line(
+    tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "env").write_text(f"# these\n{line}\n")
+    with pytest.raises(BadConfig, match="env: line 2"):
+        list(lines_of(f"{tmp_path}/env"))
+
+
+def test_values_in_a_file_stand_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfA='q'\r\n\n  # no\nB=$A # b \n")
+    assert dict(lines_of(f"{tmp_path}/env")) == {"A": "'q'", "B": "$A # b "}
 
 
 def test_a_variable_without_equals_sign_is_refused() -> None:
