@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from io import StringIO
 from typing import Annotated
 
@@ -16,10 +17,11 @@ import typer
 from cli import control, logs, ls, query, run, start, wait
 from cli.command_line import JobCommand
 from cli.descriptors import CannotWrite, ReaderGone, open_missing, say, write_text
+from cli.options import as_typed
 from cli.parameters import spread
 from cli.session import Invocation, say_notices
 from cli.statuses import MEANING, ExitStatus, as_told_by, exit_status
-from worker.errors import WorkerError
+from worker.errors import InvalidRequest, WorkerError
 
 STATUSES = "\b\nExit status:\n" + "\n".join(f"{s.value:>4}  {text}" for s, text in MEANING.items())
 
@@ -53,6 +55,12 @@ for verb, calls in (
 app.command("stream", epilog=examples(*logs.STREAM_EXAMPLES))(spread(logs.logs))
 
 
+def print_version(*, is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(version("job-worker"))
+        raise typer.Exit
+
+
 @app.callback()
 def workerclient(
     context: typer.Context,
@@ -64,6 +72,11 @@ def workerclient(
             help="Default: ./workerclient.yaml, else the one in your configuration folder.",
         ),
     ] = None,
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print it and end."),
+    ] = False,
 ) -> None:
     """Run processes on a workerserver, over mutual TLS."""
     invocation: Invocation = context.obj
@@ -82,11 +95,11 @@ def run_line(arguments: list[str]) -> int:
         return ExitStatus.READER_GONE
     except typer.TyperException as error:  # of the command line
         context = getattr(error, "ctx", None)
-        path = context.command_path if context else "workerclient"
+        path = context.command_path if context else f"workerclient {invocation.verb or ''}".strip()
         say(f"{error.format_message()} (see {path} --help)")
         return as_told_by(invocation.verb, ExitStatus.SETUP)
     except (WorkerError, CannotWrite) as error:
-        say(str(error))
+        say(as_typed(error) if isinstance(error, InvalidRequest) else str(error))
         return as_told_by(invocation.verb, exit_status(error))
     except Exception as fault:
         if sys.flags.dev_mode:

@@ -9,15 +9,17 @@ from uuid import UUID
 
 import typer
 
+from cli.amounts import seconds_of
 from cli.descriptors import write_text
 from cli.each import Failures, each
 from cli.json_option import AsJson
 from cli.naming import Named, shown
+from cli.options import mistakes_told
 from cli.render import done_as_json
 from cli.session import connected
 from worker.client import Client
 from worker.job import Job
-from worker.spec import MAX_GRACE_PERIOD
+from worker.spec import checked_grace_period
 
 STOP_EXAMPLES: Final = ("stop -j 0b5f7cf2", "stop --grace 0 0b5f7cf2 7d1e")
 SIGNAL_EXAMPLES: Final = ("signal HUP -j 0b5f7cf2", "signal --leader USR1 -j 0b5f7cf2")
@@ -40,9 +42,8 @@ def stop(
         typer.Option(
             "--grace",
             "--grace-period",
-            metavar="SECONDS",
-            min=0,
-            max=MAX_GRACE_PERIOD,
+            metavar="TIME",
+            parser=seconds_of,
             help="Between the stop signal and SIGKILL; 0: SIGKILL at once. Default: the job's own.",
         ),
     ] = None,
@@ -54,6 +55,9 @@ def stop(
     Returns when that is recorded: the job may still need its grace period. One that has ended
     is left alone.
     """
+    if grace_period is not None:
+        with mistakes_told():
+            checked_grace_period(grace_period)
     deed = Deed(lambda job: job.stop(grace_period=grace_period), "have been asked to end: query it")
     _done(context, named, deed, json=json)
 

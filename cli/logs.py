@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -15,13 +14,15 @@ from cli.each import Failures, each
 from cli.json_option import AsJson
 from cli.lines import Lines, Look
 from cli.naming import Named, shown
+from cli.options import mistakes_told
 from cli.output import copy
 from cli.session import connected
 from cli.statuses import ExitStatus
 from cli.together import together
 from worker.client import Client
 from worker.errors import JobNotFound
-from worker.state import Chunk, JobState, JobStatus, Stream
+from worker.selection import Selection
+from worker.state import JobState, JobStatus, Stream
 
 STREAM_EXAMPLES: Final = ("stream -j 0b5f7cf2", "stream --offset 4096 -j 0b5f7cf2")
 EXAMPLES: Final = (
@@ -46,20 +47,21 @@ class Part:
     ] = None
     stdout: Annotated[bool, typer.Option("--stdout", help="The job's stdout alone.")] = False
     stderr: Annotated[bool, typer.Option("--stderr", help="The job's stderr alone.")] = False
-    no_follow: Annotated[
-        bool, typer.Option("--no-follow", help="Up to where it is now; don't wait for more.")
-    ] = False
+    follow: Annotated[
+        bool,
+        typer.Option("--follow/--no-follow", "-f", help="Wait for more, or end where it is now."),
+    ] = True
 
-    def of(self, client: Client, job: UUID) -> AsyncGenerator[Chunk, None]:
-        """Tagged: with the stream and time of each chunk."""
-        return client.output(
-            job,
-            offset=self.offset,
-            stream=self.stream,
-            tail_lines=self.tail,
-            follow=not self.no_follow,
-            tagged=True,
-        )
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of `Client.output`; tagged: with the stream and time of each chunk."""
+        return {
+            "offset": self.offset,
+            "stream": self.stream,
+            "tail_lines": self.tail,
+            "follow": self.follow,
+            "tagged": True,
+        }
 
     @property
     def stream(self) -> Stream:
@@ -87,6 +89,8 @@ def logs(
     python3 -u, stdbuf -oL and grep --line-buffered are remedies.
     """
     digits, failures = named.digits(), Failures()
+    with mistakes_told():
+        Selection(**part.options)
 
     async def written(client: Client) -> list[JobStatus | None]:
         jobs: list[UUID] = []
@@ -119,8 +123,8 @@ async def _end_of(
 ) -> JobStatus | None:
     """The status once all is written. None: it failed, or nobody asks, or it has been removed."""
     async with failures.told():
-        await copy(part.of(client, job), Lines(job, look), failures.flow)
-        if not part.no_follow:
+        await copy(client.output(job, **part.options), Lines(job, look), failures.flow)
+        if part.follow:
             with suppress(JobNotFound):
                 return await client.status(job)
     return None

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from cli.amounts import seconds_of, size_of
+from cli.options import mistakes_told
 from worker.errors import BadConfig
 from worker.limits import LEAST_NICE, NICEST, Limits
 from worker.spec import (
     DEFAULT_GRACE_PERIOD,
     DEFAULT_STOP_SIGNAL,
-    MAX_GRACE_PERIOD,
     JobSpec,
     OutputMode,
 )
@@ -46,19 +46,23 @@ class Surroundings:
         bool, typer.Option("--merged", help="One pipe for stdout and stderr: their exact order.")
     ] = False
     grace_period: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--grace",
             "--grace-period",
-            metavar="SECONDS",
-            min=0,
-            max=MAX_GRACE_PERIOD,
-            help="What a stop leaves between the stop signal and SIGKILL.",
+            metavar="TIME",
+            parser=seconds_of,
+            help="What a stop leaves between the stop signal and SIGKILL;"
+            f" default: {DEFAULT_GRACE_PERIOD:.0f}.",
         ),
-    ] = DEFAULT_GRACE_PERIOD
+    ] = None
     stop_signal: Annotated[str, typer.Option(metavar="SIGNAL", help="What a stop sends first.")] = (
         DEFAULT_STOP_SIGNAL
     )
+
+    @property
+    def grace(self) -> float:
+        return DEFAULT_GRACE_PERIOD if self.grace_period is None else self.grace_period
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +114,20 @@ def spec_of(
     words: list[str], around: Surroundings, bounds: Bounds, *, has_input: bool = False
 ) -> JobSpec:
     command, *arguments = words
-    return JobSpec(
-        command,
-        tuple(arguments),
-        environment=variables(around),
-        working_directory=around.directory,
-        output_mode=OutputMode.MERGED if around.merged else OutputMode.SEPARATE,
-        grace_period=around.grace_period,
-        labels=dict(pair(each, "--label") for each in around.label or []),
-        user=around.user,
-        input=has_input,
-        stop_signal=around.stop_signal,
-        limits=bounds.limits,
-    )
+    with mistakes_told():
+        return JobSpec(
+            command,
+            tuple(arguments),
+            environment=variables(around),
+            working_directory=around.directory,
+            output_mode=OutputMode.MERGED if around.merged else OutputMode.SEPARATE,
+            grace_period=around.grace,
+            labels=dict(pair(each, "--label") for each in around.label or []),
+            user=around.user,
+            input=has_input,
+            stop_signal=around.stop_signal,
+            limits=bounds.limits,
+        )
 
 
 def variables(around: Surroundings) -> Mapping[str, str]:

@@ -38,7 +38,7 @@ class Selection:
             raise InvalidRequest("offset, tailBytes and tailLines: only one of them can be given")
         for name, tail in (("tailBytes", self.tail_bytes), ("tailLines", self.tail_lines)):
             if tail is not None and not 0 <= tail <= MAX_OFFSET:
-                raise InvalidRequest(f"{name} must be 0 or more, not {tail}")
+                raise InvalidRequest(f"{name} must be 0 to {MAX_OFFSET}, not {tail}")
 
     @property
     def is_tail(self) -> bool:

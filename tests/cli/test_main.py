@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def test_every_status_has_a_meaning_that_help_shows(program: Program) -> None:
     assert (shown.status, shown.stderr) == (0, b"")
     for status, meaning in MEANING.items():
         assert f"{status.value}  {meaning}" in shown.stdout.decode()
+
+
+def test_the_version_is_that_of_the_package(program: Program) -> None:
+    shown = program.run("--version")
+    assert (shown.status, shown.stdout.decode()) == (0, f"{version('job-worker')}\n")
 
 
 def test_every_error_has_a_status_of_its_own() -> None:

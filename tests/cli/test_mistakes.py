@@ -70,6 +70,16 @@ COMMAND_LINE = [
     wrong("arguments without a separator", ["start", "ls", "-la"], "put the job's arguments after"),
     wrong("an option behind the command", ["start", "ls", "--merged"], "before the command"),
     wrong("no command", ["start"], "no command: workerclient start COMMAND -args"),
+    wrong("an empty command", ["start", ""], "the command is empty: name a program"),
+    wrong("a relative directory", ["start", "--cwd", "x", "--", "ls"], "--cwd must be absolute"),
+    wrong(
+        "a variable without a name", ["start", "--env", "=x", "--", "ls"], "'' can't be the name"
+    ),
+    wrong("no time", ["start", "--timeout", "0", "--", "ls"], "--timeout must be more than 0"),
+    wrong("too long a grace", ["stop", "--grace", "2d", JOB], "--grace must be 0 to 86400"),
+    wrong("two places", ["logs", "--tail", "2", "--offset", "4", JOB], "--offset and --tail: only"),
+    wrong("too long a tail", ["logs", "--tail", "9" * 20, JOB], "--tail must be 0 to 18446"),
+    wrong("-j without an id", ["logs", "-j"], "'-j' requires", "(see workerclient logs --help)"),
     wrong("a variable without a value", ["start", "--env", "A", "--", "ls"], "not NAME=VALUE"),
 ]
 
@@ -334,10 +344,8 @@ JOBS = [
     refused("a command that isn't there", ["--", "/no/such"], "/no/such: not found"),
     refused("a command that isn't in PATH", ["--", "no-such-tool"], "no-such-tool", "PATH"),
     refused("a directory for a command", ["--", "/etc"], "/etc", "directory"),
-    refused("an empty command", [""], "commandName is empty: name a program"),
-    refused("a relative directory", ["--directory", "x", "--", "ls"], "must be absolute"),
+    refused("no signal", ["--stop-signal", "FOO", "--", "ls"], "--stop-signal: 'FOO' is no signal"),
     refused("a directory that isn't there", ["--directory", "/no", "--", "ls"], "/no"),
-    refused("a variable without a name", ["--env", "=x", "--", "ls"], "'' can't be the name of"),
     refused("an argument that isn't UTF-8", ["--", "ls", b"\xff"], "isn't UTF-8", "can carry"),
     refused("a command that isn't UTF-8", ["--", b"\xff"], "isn't UTF-8", "can carry"),
     refused("a variable that isn't UTF-8", ["--env", b"A=\xff", "--", "ls"], "isn't UTF-8"),

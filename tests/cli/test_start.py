@@ -62,6 +62,10 @@ def test_options_before_the_separator_are_ours() -> None:
     assert found["grace_period"] == pytest.approx(2.5)
 
 
+def test_a_grace_period_is_a_time() -> None:
+    assert parsed("--grace", "1m", "--", "ls")["grace_period"] == pytest.approx(60)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
