@@ -26,6 +26,8 @@ async def main(config: str, command: str, *arguments: str) -> int | str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python examples/client.py workerclient.yaml COMMAND [ARGUMENT...]")
     try:
         sys.exit(asyncio.run(main(*sys.argv[1:])))
     except WorkerError as error:

@@ -27,4 +27,6 @@ async def main(state_directory: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/library.py STATE")
     asyncio.run(main(*sys.argv[1:]))

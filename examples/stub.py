@@ -38,4 +38,6 @@ async def main(config: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/stub.py workerclient.yaml")
     asyncio.run(main(*sys.argv[1:]))

@@ -363,7 +363,7 @@ async def test_a_longer_failure_is_logged_once(
         with pytest.raises(ConnectionLost):
             await jobs.status(uuid4())
     assert [record.getMessage() for record in caplog.records] == [
-        "the connection broke: try again (trying again for 1 s)"
+        "the connection broke; trying again for 1 s"
     ]
 
 

@@ -58,6 +58,13 @@ def test_library_runs_one_job_and_stops_another(tmp_path: Path) -> None:
     assert printed == "1\n2\n3\nexited, exit code 0\nstopped, exit code 143\n"
 
 
+@pytest.mark.parametrize("name", ["client.py", "library.py", "stub.py"])
+def test_without_arguments_each_says_how_it_is_called(tmp_path: Path, name: str) -> None:
+    end = run(tmp_path, name)
+    assert (end.returncode, end.stdout) == (1, "")
+    assert end.stderr.startswith(f"usage: python examples/{name} ")
+
+
 def test_the_readme_tells_of_each() -> None:
     told = re.findall(r"^\*\*`(\w+\.py)", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
     assert sorted(told) == sorted(file.name for file in EXAMPLES.glob("*.py"))

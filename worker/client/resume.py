@@ -86,7 +86,8 @@ class Attempts:
             raise self._last(error)
         if now - self._failing_since >= QUIET and not self._is_told:
             self._is_told = True
-            log.warning("%s (trying again for %.0f s)", error, left)
+            what = str(error).removesuffix(": try again")  # that is done already
+            log.warning("%s; trying again for %.0f s", what, left)
         await asyncio.sleep(pause)
 
     def _last(self, error: Unavailable) -> Unavailable:
