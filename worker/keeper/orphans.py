@@ -39,6 +39,12 @@ class Orphans:
     def of(self, job: str) -> list[int]:
         return [pid for pid, its in self._job_of.items() if its == job]
 
+    def job_of(self, pid: int) -> str | None:
+        """Of a child of ours, which may have come this moment."""
+        if pid not in self._job_of:
+            self.look()
+        return self._job_of.get(pid)
+
     def look(self) -> bool:
         """Reap the dead, judge the new. False: whoever died while we looked may have left us more.
 
@@ -58,7 +64,7 @@ class Orphans:
             elif pid not in self._job_of:
                 job = self._judged(pid, leaders)
                 seen = process(pid)
-                if seen and not seen.is_exiting:
+                if seen and (not seen.is_exiting or _is_held(pid)):
                     self._job_of[pid] = job
                     if job is None:
                         self._name(pid)
@@ -71,7 +77,7 @@ class Orphans:
             return _cgroup_among(self._jobs, pid)
         seen = process(pid)
         job = leaders.get(seen.session) if seen else None
-        mark = mark_of(pid)
+        mark = mark_of(pid) or mark_of(pid)  # it is empty for a moment of an execve(2)
         return job or (mark if mark in self._jobs else None)
 
     def _name(self, pid: int) -> None:
@@ -81,6 +87,16 @@ class Orphans:
         if self._budget >= 1:
             self._budget -= 1
             say(f"stray process {pid} ({name_of(pid)}): no job that runs has started it")
+
+
+def _is_held(pid: int) -> bool:
+    """A zombie that can't be reaped: its other threads run on, or a tracer has it."""
+    seen = process(pid)
+    return seen is not None and not seen.is_alive and not _is_ready(pid)
+
+
+def _is_ready(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _may_leave_children(pid: int) -> bool:

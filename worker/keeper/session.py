@@ -27,17 +27,18 @@ class SessionTree:
         self._orphans.look()
         found = descent([self.leader, *self._orphans.of(self._job)])
         # The leader first: what it makes of a signal isn't to depend on its children's ends.
-        first = sorted(found, key=lambda pid: (pid != self.leader, pid))
-        return [pid for pid in first if _is_alive(pid)]
+        # Zombies, too: other threads of one may run.
+        return sorted(found, key=lambda pid: (pid != self.leader, pid))
 
     def has(self, pid: int) -> bool:
-        """By it, or one that it descends from, up to us."""
-        roots = {self.leader, *self._orphans.of(self._job)}
+        """By the child of ours that it descends from, or is."""
         at = pid
-        while at not in roots:
+        while at != self.leader:
             seen = process(at)
-            if seen is None or seen.parent in (0, os.getpid()):
+            if seen is None or not seen.parent:
                 return False
+            if seen.parent == os.getpid():
+                return self._orphans.job_of(at) == self._job
             at = seen.parent
         return True
 

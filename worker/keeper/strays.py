@@ -82,7 +82,7 @@ def _is_orphan(process: Process, seen: Seen) -> bool:
 def _above(pid: int, seen: Seen) -> set[int]:
     """It descends from them, and itself."""
     found = set()
-    while pid in seen:
+    while pid in seen and pid not in found:
         found.add(pid)
         pid = seen[pid].parent
     return found
@@ -97,6 +97,7 @@ def _below(roots: Iterable[int], seen: Seen) -> set[int]:
     todo = list(roots)
     while todo:
         pid = todo.pop()
-        found.add(pid)
-        todo += children.get(pid, [])
+        if pid not in found:  # what wasn't seen at one moment may be a circle
+            found.add(pid)
+            todo += children.get(pid, [])
     return found
