@@ -36,6 +36,7 @@ async def start_jobs(client: Client, acknowledged: list[UUID], count: asyncio.Se
 
 
 def kill_all(service: Service) -> None:
+    service.keeper.send_signal(signal.SIGSTOP)  # or it starts another server meanwhile
     os.kill(service.server_pid, signal.SIGKILL)
     service.kill_keeper()
 
