@@ -166,6 +166,22 @@ def test_a_stray_ends_with_the_keeper(tmp_path: Path, certificates: Path) -> Non
     assert alive("98703") == []
 
 
+async def test_each_child_of_a_leader_that_dies_at_once_is_asked_to_end(service: Service) -> None:
+    """They come to the keeper between its two signals."""
+    child = f"(trap 'echo in-order; exit' TERM; echo up; sleep {MARK} & wait) & "
+    async with client_for(service) as client:
+        for _ in range(15):
+            job = await client.start("bash", "-c", f"{child * 4} wait; exec sleep {MARK}")
+            seen = b""
+            async for chunk in job.output():
+                seen += chunk.data
+                if seen.count(b"up") == 4:
+                    break
+            await job.stop()
+            await job.wait()
+            assert (await text_of(job)).count(b"in-order") == 4
+
+
 async def test_two_stops_at_once_are_one(service: Service) -> None:
     async with client_for(service) as client:
         job = await client.start("sleep", MARK)
