@@ -28,7 +28,8 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
     started = start(state, tmp_path / "log", AS_NOBODY)
     yield started
     started.driver.end.close()
-    assert started.process.wait(PATIENCE_S) == 0
+    assert started.process.wait(PATIENCE_S) == 0, started.log.read_text()
+    assert "fault" not in started.log.read_text()
 
 
 @pytest.fixture
@@ -72,4 +73,20 @@ def test_the_keeper_goes_without_it_and_the_job_is_lost(keeper: Keeper, becomes_
     assert f"still there: pid {pid}" in ended["reason"]
     assert driver.file(job, "output").decode().strip() == str(pid)
     driver.wait_closed()
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_the_keeper_goes_without_it_though_its_end_can_not_be_written(
+    keeper: Keeper, becomes_root: str
+) -> None:
+    driver = keeper.driver
+    script = f"{becomes_root} sh -c 'echo $$; exec sleep 60' & wait"
+    job = driver.spawn("bash", "-c", script, grace_s=0.2)
+    driver.wait_output(job, b"\n")
+    pid = int(driver.file(job, "output"))
+    shutil.rmtree(driver.state / "jobs" / job)
+    driver.send(Leave())
+    driver.wait_closed()
+    assert keeper.process.wait(PATIENCE_S) == 0
+    keeper.log.write_text("")  # it was meant
     os.kill(pid, signal.SIGKILL)

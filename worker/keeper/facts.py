@@ -57,6 +57,13 @@ class Facts:
     stuck: str = ""
     used: Used | None = None  # told when the tree is empty
 
+    def change(self, *, is_paused: bool | None, stuck: str | None) -> bool:
+        """None: as it is. Whether that changes anything."""
+        before = self.is_paused, self.stuck
+        self.is_paused = self.is_paused if is_paused is None else is_paused
+        self.stuck = self.stuck if stuck is None else stuck
+        return (self.is_paused, self.stuck) != before
+
 
 @dataclass(slots=True)
 class Counts:

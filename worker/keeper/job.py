@@ -132,11 +132,8 @@ class Job:
         self.stop(Stopped(None, "time limit", f"time limit {self.begun.request.time_s:g} s"), None)
 
     def _tell_changed(self, *, is_paused: bool | None = None, stuck: str | None = None) -> None:
-        facts, before = self.facts, (self.facts.is_paused, self.facts.stuck)
-        facts.is_paused = facts.is_paused if is_paused is None else is_paused
-        facts.stuck = facts.stuck if stuck is None else stuck
-        if (facts.is_paused, facts.stuck) != before:
-            self._house.tell(Changed(self.id, facts.is_paused, facts.stuck))
+        if self.facts.change(is_paused=is_paused, stuck=stuck):
+            self._house.tell(Changed(self.id, self.facts.is_paused, self.facts.stuck))
 
     def _see(self, seen: Seen) -> None:
         follows: Seen | None = seen
@@ -178,12 +175,16 @@ class Job:
             return
         if self._kills >= SAID_AFTER:
             self._tell_changed(stuck=survivors([*self.begun.tree.pids(), self.leader.pid]))
-        if self._kills >= LOST_AFTER and self._house.is_leaving:
+        if self._is_given_up:
             say(f"job {self.id} is lost: {self.facts.stuck}")
             self.facts.exit, self.facts.stopped = None, Stopped(None, "lost", self.facts.stuck)
             self._close()
         else:
             self._kill()
+
+    @property
+    def _is_given_up(self) -> bool:
+        return self._kills >= LOST_AFTER and self._house.is_leaving
 
     def _drain(self) -> Seen:
         self._deadlines.cancel()
@@ -213,7 +214,8 @@ class Job:
         self.leader.unwatch()
         self.begun.tree.unwatch(self._house.loop)
         self.streams.close()
-        if self._faults < MOST_FAULTS:
+        if self._faults < MOST_FAULTS and not self._is_given_up:
+            self._kills += 1
             self.begun.tree.kill()
             self.facts.exit = self.facts.exit or self.leader.exit()
             if not (self.facts.exit and self.begun.tree.is_empty()):
@@ -229,10 +231,7 @@ class Job:
         self.stdin.close()
         self.begun.record.close()
         self.begun.tree.unwatch(self._house.loop)
-        try:
-            self.begun.tree.close()
-        except OSError as error:  # a stranger went in: the next start sweeps
-            say(f"the cgroup of {self.id}: {error.strerror}")
+        self.begun.tree.close()
         if was_there:
             self._house.tell(Ended(self.id))
         self._house.forget(self.id)

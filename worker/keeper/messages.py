@@ -101,8 +101,8 @@ class Signal:
 class Input:
     """The frame's raw bytes are for the job's stdin, at `offset` of all that was ever sent.
 
-    Answered by Accepted once its pipe has taken them, or another Input takes their place; what is
-    below the total already is skipped. `end`: nothing follows.
+    Answered by Accepted once its pipe has taken them, by Refused where another Input takes their
+    place; what is below the total already is skipped. `end`: nothing follows.
     """
 
     ask: int

@@ -6,6 +6,7 @@ between the two looks the pid may have been reused, but the pidfd doesn't follow
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -13,10 +14,13 @@ from resource import struct_rusage
 from typing import Final, Protocol
 
 from worker.keeper.cgroup import Cgroup
+from worker.keeper.log import say
 from worker.keeper.loop import URGENT, Callback, Loop, Owner
 from worker.keeper.processes import name_of, process
 from worker.keeper.usage import Used, used_by_leader, used_in
 
+# Of pidfd_open(2): the last two, by kernel, where the number is a thread's by now.
+GONE: Final = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
 ROUNDS: Final = 10
 NAMED: Final = 5
 
@@ -71,11 +75,15 @@ class CgroupTree:
             loop.forget(self.events)
 
     def close(self) -> None:
-        """The tree is empty: its folder can go. Closing twice is no error; raises OSError."""
+        """The tree is empty: its folder can go. Closing twice is no error."""
         events, self.events = self.events, None
-        if events is not None:
-            os.close(events)
+        if events is None:
+            return
+        os.close(events)
+        try:
             self.cgroup.remove()
+        except OSError as error:  # a stranger went in: the next start sweeps
+            say(f"the cgroup of {self.cgroup.path.name}: {error.strerror}")
 
 
 def terminate(tree: Tree, number: int, *, is_paused: bool) -> None:
@@ -107,8 +115,10 @@ def send(tree: Tree, number: int, pids: list[int]) -> None:
 def signal_if(pid: int, number: int, belongs: Callable[[int], bool]) -> None:
     try:
         pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    except OSError as error:
+        if error.errno in GONE:
+            return
+        raise
     try:
         if belongs(pid):
             signal.pidfd_send_signal(pidfd, number)

@@ -31,7 +31,7 @@ class Permitted:
         return self.limits.or_else(self.max_limits)
 
     def check_kept(self, controllers: frozenset[str]) -> None:
-        """Raises BadConfig for a default that nothing keeps here: each plain job were refused."""
+        """Raises BadConfig for a default that nothing keeps here: no plain job could start."""
         for name, controller in CONTROLLERS.items():
             if getattr(self.defaults, name) is not None and controller not in controllers:
                 raise BadConfig(
