@@ -220,6 +220,22 @@ def test_tombstones_are_no_more_than_so_many(store: Store, monkeypatch: pytest.M
     assert [store.tombstones.find(job_id) is None for job_id in ids] == [True, True, *[False] * 3]
 
 
+def test_starts_that_failed_push_no_tombstone_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often two ids are tried in turn: each try lifts the one before."""
+    monkeypatch.setattr(tombstones, "MOST", 3)
+    monkeypatch.setattr(tombstones, "MOST_NEVER_STARTED", 3)
+    ids = [buried(store), buried(store)]
+    failing = [Row.of(request_of(), "epoch") for _ in range(2)]
+    for row in failing * 5:
+        store.add(row)
+        store.bury([(row.status.id, "as its start failed")], has_run=False)
+    ids.append(buried(store))
+    assert all(store.tombstones.find(job_id) for job_id in ids)
+    assert not any(store.tombstones.find(row.status.id) for row in failing)
+
+
 def test_tombstones_are_kept_for_a_week_of_service(store: Store) -> None:
     job_id, now_s = buried(store), store.time.now()
     store.tombstones.drop_old(now_s + tombstones.KEPT_S - 60)

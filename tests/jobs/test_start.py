@@ -1,5 +1,6 @@
 """What may be asked for, and what is answered when it cannot be done."""
 
+import asyncio
 import os
 import threading
 from asyncio import TaskGroup
@@ -14,6 +15,9 @@ from worker import Registry
 from worker.errors import CannotExecute, InvalidRequest, JobExists, JobNotFound
 from worker.jobs.environment import User
 from worker.spec import JobSpec
+
+MANY = 40  # more than there are threads
+AT_ONCE = 6
 
 
 async def test_an_unknown_job_is_not_found(registry: Registry) -> None:
@@ -130,12 +134,22 @@ async def test_a_home_that_does_not_answer_holds_up_nobody_else(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As over NFS; no file of this machine can be like that."""
-    other = await registry.start("true")
-    answers = threading.Event()
-    monkeypatch.setattr(User, "directory", lambda *_: "/" if answers.wait(10) else "late")
+    other = await registry.start("cat", input=True)
+    answers, asked = threading.Event(), threading.Semaphore(AT_ONCE - 1)
+    loop, all_wait = asyncio.get_running_loop(), asyncio.Event()
+
+    def directory(*_: object) -> str:
+        if not asked.acquire(blocking=False):
+            loop.call_soon_threadsafe(all_wait.set)
+        return "/" if answers.wait(10) else "late"
+
+    monkeypatch.setattr(User, "directory", directory)
     async with TaskGroup() as group:
-        starting = group.create_task(registry.start("pwd"))
+        starting = [group.create_task(registry.start("pwd")) for _ in range(MANY)]
+        await all_wait.wait()
+        await other.send_input(b"")
         await other.wait()
-        assert not starting.done()
+        assert not any(start.done() for start in starting)
         answers.set()
-    assert await read(starting.result().output()) == b"/\n"
+    for start in starting:
+        assert await read(start.result().output()) == b"/\n"

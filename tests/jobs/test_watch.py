@@ -20,6 +20,9 @@ from worker.jobs.store import Store
 from worker.spec import JobSpec
 from worker.state import JobState, JobStatus
 
+NO_TOMBSTONE_COMES = """
+CREATE TEMP TRIGGER none_comes BEFORE INSERT ON tombstones BEGIN SELECT RAISE(ABORT, 'full'); END
+"""
 NO_ROW_GOES = """
 CREATE TEMP TRIGGER no_row_goes BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, "full"); END
 """
@@ -225,6 +228,16 @@ async def test_a_job_that_nobody_can_tell_of_is_told_as_its_row_has_it(registry:
     for told in ([each async for each in registry.list()][::-1], await watched(registry, 2)):
         assert [status.state for status in told] == [JobState.RUNNING, JobState.STARTED]
         assert told[0].id == running.id
+
+
+async def test_a_start_that_failed_leaves_no_row_though_no_watcher_can_be_told(
+    registry: Registry,
+) -> None:
+    """The next server would start it."""
+    execute(registry, NO_TOMBSTONE_COMES)
+    with pytest.raises(CannotExecute):
+        await registry.start("/nonexistent/program")
+    assert [each async for each in registry.list()] == []
 
 
 async def test_an_end_that_can_not_be_recorded_is_told_all_the_same(registry: Registry) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from worker.errors import Unavailable
@@ -28,6 +29,9 @@ from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only
 from worker.selection import Selection
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
+
+# Homes, and users that a network knows: where it doesn't answer, starts wait, and no job's end.
+_HOMES: Final = ThreadPoolExecutor(8, thread_name_prefix="home")
 
 
 class Registry:
@@ -99,8 +103,8 @@ class Registry:
         """
         job_id = job_id or uuid4()
         limits = defaults.or_else(self._limits)
-        # A home or a directory of users in a network that doesn't answer holds up nobody else.
-        request = await asyncio.to_thread(self._request, spec, job_id, owner, limits)
+        loop = asyncio.get_running_loop()
+        request = await loop.run_in_executor(_HOMES, self._request, spec, job_id, owner, limits)
         session = self._session()
         if session.gone.is_set():
             raise keeper_lost()

@@ -224,11 +224,20 @@ class Roster:
     def _forget(self, job: TrackedJob, why: JobError) -> None:
         """A start that fails is no job: its id may be tried again."""
         try:
-            self._store.bury([(job.status.id, "as its start failed")], has_run=False)
+            self._unrecord(job)
             self.drop(job.status.id)
         except (NoRoom, InternalError) as error:
             log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
         job.tell_failure(why)
+
+    def _unrecord(self, job: TrackedJob) -> None:
+        try:
+            self._store.bury([(job.status.id, "as its start failed")], has_run=False)
+        except (
+            NoRoom,
+            InternalError,
+        ):  # the next server would start what stays; so no watcher hears
+            self._store.remove(str(job.status.id))
 
     def _of(self, row: Row, *, size: int = 0) -> TrackedJob:
         job = row.request.job

@@ -1,7 +1,7 @@
 """What is kept of a job that was removed: enough to tell who asks for it, and a late retry.
 
-One that was never started leaves a tombstone too, for watchers, who were told of it. That has no
-digest, and stands in nobody's way.
+One that was never started leaves a tombstone too, for watchers, who were told of it. That has a
+number below 0, stands in nobody's way, and pushes none of the others out.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from worker.jobs.schema import translated
 
 KEPT_S: Final = 7 * 24 * 3600.0  # of service time
 MOST: Final = 100_000
+MOST_NEVER_STARTED: Final = 1000
 _AT_ONCE: Final = 1000  # dropped for their age: others have to wait meanwhile
 
 _ADD: Final = """
 INSERT OR REPLACE INTO tombstones
-    (id, digest, removed_us, removed_s, how, state, created_us, revision)
-SELECT id, {digest}, ?, ?, ?, state, created_us, ? FROM jobs WHERE id = ?
+    (number, id, digest, removed_us, removed_s, how, state, created_us, revision)
+SELECT (SELECT {number} FROM tombstones), id, digest, ?, ?, ?, state, created_us, ?
+    FROM jobs WHERE id = ?
 """
-_FIND: Final = "SELECT * FROM tombstones WHERE id = ? AND digest != x''"
-_LIFT: Final = "DELETE FROM tombstones WHERE id = ? AND digest = x''"
-_SURPLUS: Final = "number <= (SELECT max(number) FROM tombstones) - ?"
+_NEXT: Final = "max(0, coalesce(max(number), 0)) + 1"
+_NEXT_NEVER_STARTED: Final = "min(0, coalesce(min(number), 0)) - 1"
+_FIND: Final = "SELECT * FROM tombstones WHERE id = ? AND number > 0"
+_LIFT: Final = "DELETE FROM tombstones WHERE id = ? AND number < 0"
+_SURPLUS: Final = "number > 0 AND number <= (SELECT max(number) FROM tombstones) - ?"
+_SURPLUS_NEVER_STARTED: Final = "number < 0 AND number >= (SELECT min(number) FROM tombstones) + ?"
 _OLD: Final = """
-removed_s < ? AND number IN (SELECT number FROM tombstones ORDER BY number LIMIT ?)
+removed_s < ? AND (number < 0 OR number IN (
+    SELECT number FROM tombstones WHERE number > 0 ORDER BY number LIMIT ?))
 """
 _FORGET: Final = """
 UPDATE history SET floor = max(floor,
@@ -78,9 +84,12 @@ class Tombstones:
             (removed_us, now_s, printable(how), revision(), str(job_id)) for job_id, how in going
         )
         with translated():
-            add = _ADD.format(digest="digest" if has_run else "x''")
+            add = _ADD.format(number=_NEXT if has_run else _NEXT_NEVER_STARTED)
             self._database.executemany(add, values)
-        self._drop(_SURPLUS, MOST)
+        if has_run:
+            self._drop(_SURPLUS, MOST)
+        else:
+            self._drop(_SURPLUS_NEVER_STARTED, MOST_NEVER_STARTED)
 
     def lift(self, job_id: str) -> None:
         """If it was never started: now it is tried again."""
