@@ -14,6 +14,7 @@ import pytest
 
 from tests.keeper.driver import PATIENCE_S, Keeper, finish, start
 from tests.keeper.test_ways import without_cgroups
+from worker.keeper.messages import Done
 
 DAEMON = """
 import os, time
@@ -23,6 +24,22 @@ os.setsid()
 if os.fork():
     os._exit(0)
 time.sleep(600)
+"""
+# A zombie that can't be reaped: its first thread has ended, another one runs on.
+HALF_A_ZOMBIE = """
+import ctypes, os, threading, time
+told, tell = os.pipe()
+def run_on():
+    while ") Z " not in open("/proc/self/stat").read():
+        pass
+    os.write(tell, b"x")
+    time.sleep(600)
+if not os.fork():
+    threading.Thread(target=run_on).start()
+    ctypes.CDLL(None).pthread_exit(None)
+os.read(told, 1)
+os.write(1, b"up")
+os._exit(3)
 """
 DAEMONS = 60
 BEARS_THE_MARK = "setsid sh -c 'echo $$; exec sleep 600' & echo up; wait"
@@ -109,4 +126,19 @@ def test_a_keeper_that_a_job_of_before_has_started_lives(tmp_path: Path) -> None
     started = start(
         tmp_path, tmp_path / "log", without_cgroups(), start_new_session=True, env=environment
     )
+    finish(started)
+
+
+def test_a_zombie_that_can_not_be_reaped_holds_up_no_job_and_is_ended(tmp_path: Path) -> None:
+    started = start(tmp_path, tmp_path / "log", without_cgroups())
+    driver = started.driver
+    request = driver.request(sys.executable, "-c", HALF_A_ZOMBIE, grace_s=600.0)
+    mark = {"WORKER_JOB_ID": request.job}
+    driver.send(replace(request, environment=request.environment | mark))
+    driver.wait(Done)
+    driver.wait_output(request.job, b"up")
+    other = driver.spawn("sh", "-c", "exit 5")
+    assert driver.ended(other)["code"] == 5
+    driver.stop(request.job, 0)
+    assert driver.ended(request.job)["code"] == 3
     finish(started)
