@@ -21,7 +21,7 @@ GAP_OUT, GAP_ERR, EXIT = Kind.GAP_STDOUT, Kind.GAP_STDERR, Kind.EXIT
 
 def read(folder: Path, offset: int = 0, *, tagged: bool = False) -> list[Chunk]:
     reader = OutputReader(folder, Selection(offset=offset, tagged=tagged))
-    return [*iter(reader.read, None), *filter(None, [reader.rest()])]
+    return [*iter(reader.read, None), *reader.rest()]
 
 
 def told(chunks: list[Chunk]) -> list[tuple[bytes, int, int]]:
@@ -131,7 +131,7 @@ def test_a_gap_that_grew_after_it_was_told_is_told_to_the_end(tmp_path: Path) ->
     assert told([*iter(reader.read, None)]) == [(b"ab", 0, 0), (b"c", 2, 5)]
     write_output(tmp_path, b"abc", [(OUT, 0, 1), (GAP_OUT, 2, 7)])
     rest = reader.rest()
-    assert rest == Chunk(b"", 3, skipped=2)
+    assert rest == [Chunk(b"", 3, skipped=2)]
 
 
 def test_what_is_written_later_is_read_later(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ OUTPUT = b"oo" + b"eee" + b"oooo" + b"e"
 
 def chunks(folder: Path, **options: Any) -> list[tuple[bytes, int, int]]:
     reader = OutputReader(folder, Selection(**options))
-    found = [*iter(reader.read, None), *filter(None, [reader.rest()])]
+    found = [*iter(reader.read, None), *reader.rest()]
     return [(chunk.data, chunk.offset, chunk.skipped) for chunk in found]
 
 
@@ -235,3 +235,12 @@ async def test_lines_are_whole_however_long(registry: Registry) -> None:
     )
     lines = [line async for line in job.lines()]
     assert lines == [b"x" * 90_000] * 50 + [b"end"]
+
+
+def test_what_was_dropped_at_the_end_is_told_apart_from_what_was_passed_over(
+    tmp_path: Path,
+) -> None:
+    """Who goes on from there is told it again, and takes off what it had been told there."""
+    write_output(tmp_path, b"ooeee", [(OUT, 0, 1), (ERR, 2, 2), (GAP_OUT, 5, 7)])
+    assert chunks(tmp_path, stream=Stream.STDOUT) == [(b"oo", 0, 0), (b"", 5, 0), (b"", 5, 7)]
+    assert chunks(tmp_path, stream=Stream.STDOUT, offset=5) == [(b"", 5, 7)]

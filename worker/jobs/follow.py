@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from worker.errors import Incomplete, InvalidRequest, OutOfRange, Unavailable
 from worker.jobs import fault
@@ -16,6 +16,8 @@ from worker.jobs.tail import tail_offset
 from worker.jobs.tracked import TrackedJob
 from worker.selection import Selection
 from worker.state import Chunk, Stream
+
+T = TypeVar("T")
 
 # Not the threads that make the ends of jobs durable: those must not wait behind many tails.
 _TAILS: Final = ThreadPoolExecutor(2, thread_name_prefix="tail")
@@ -49,8 +51,8 @@ async def followed(
             job.check()
         if job.status.is_final:
             _check_end(reader, job)
-        if rest := _opened(job, reader.rest):
-            yield rest
+        for chunk in _opened(job, reader.rest):
+            yield chunk
 
 
 async def _placed(job: TrackedJob, selection: Selection) -> Selection:
@@ -67,7 +69,7 @@ async def _placed(job: TrackedJob, selection: Selection) -> Selection:
     return replace(selection, offset=offset, tail_bytes=None, tail_lines=None)
 
 
-def _opened(job: TrackedJob, read: Callable[[], Chunk | None]) -> Chunk | None:
+def _opened(job: TrackedJob, read: Callable[[], T]) -> T:
     try:
         return read()
     except OSError as error:

@@ -82,13 +82,16 @@ class OutputReader:
                     return None
             return self._chunk(index, b"")
 
-    def rest(self) -> Chunk | None:
-        """What was dropped after the last byte, or passed over; to be asked for at the end."""
-        has_passed = self._passed > 0
+    def rest(self) -> list[Chunk]:
+        """At the end: what was passed over, then what was dropped after the last byte.
+
+        Apart, as what was dropped at an offset is told again to who goes on from there.
+        """
         with closing(Index(self._folder)) as index:
+            passed = [self._chunk(index, b"")] if self._passed else []
             self._pass_records(index)
-            chunk = self._chunk(index, b"")
-        return chunk if chunk.skipped or has_passed else None
+            dropped = self._chunk(index, b"")
+        return [*passed, dropped] if dropped.skipped else passed
 
     def _is_selected(self) -> bool:
         if self._stream is None:
