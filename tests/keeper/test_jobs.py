@@ -232,7 +232,8 @@ def test_three_hundred_short_jobs_leave_nothing(driver: Driver, keeper: Keeper) 
 def test_orphans_are_reaped(driver: Driver, keeper: Keeper, tmp_path: Path) -> None:
     fifo = tmp_path / "go"
     os.mkfifo(fifo)
-    job = driver.spawn("sh", "-c", f"(setsid true &); (setsid true &); read x < {fifo}")
+    job = driver.spawn("sh", "-c", f"(setsid true &); (setsid true &); echo up; read x < {fifo}")
+    driver.wait_output(job, b"up")  # before, there may be none yet
     children = Path(f"/proc/{keeper.process.pid}/task/{keeper.process.pid}/children")
     deadline = time.monotonic() + PATIENCE_S
     while len(children.read_text().split()) > 1 and time.monotonic() < deadline:
