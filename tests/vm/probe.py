@@ -108,7 +108,7 @@ async def a_reload_keeps_jobs_and_cgroups(client: Client) -> None:
 async def a_restart_stops_the_jobs_and_tells_so(client: Client) -> None:
     job = await client.start("sleep", "600")
     await said_by("systemctl", "restart", "job-worker")
-    status = await client.status(job.id)
+    status = await job.wait()  # which bears a slow start
     assert (status.state, status.cause) == (JobState.STOPPED, Cause.SHUTDOWN), status
 
 
