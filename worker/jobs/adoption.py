@@ -7,7 +7,6 @@ start that is killed goes on where it was.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import logging
 import os
@@ -23,6 +22,7 @@ from worker.jobs.folder import TornFile, read_ended, read_request, size_of
 from worker.jobs.removal import SUFFIX, set_aside
 from worker.jobs.row import Row
 from worker.jobs.store import Store
+from worker.jobs.threads import ENDS
 from worker.keeper.messages import Spawn
 from worker.state import Cause, JobState, Outcome
 
@@ -88,8 +88,8 @@ class Adoption:
         if not new:
             return
         if not self._count:
-            await asyncio.to_thread(_make_all_durable, self._folder)
-        self._store.add(*await asyncio.to_thread(_rows_of, new))
+            await ENDS.run(_make_all_durable, self._folder)
+        self._store.add(*await ENDS.run(_rows_of, new))
         before, self._count = self._count, self._count + len(new)
         if before // _PROGRESS < self._count // _PROGRESS:
             log.info("%d jobs taken from their folders so far", self._count)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Final
 
 from worker.jobs.folder import sync
+from worker.jobs.threads import ENDS
 from worker.jobs.tracked import TrackedJob
 
 SYNC_EVERY: Final = 64 * 2**20  # bytes
@@ -24,6 +24,6 @@ async def kept_durable(job: TrackedJob) -> None:
         synced = job.size
         try:
             for name in ("output", "index"):
-                await asyncio.to_thread(sync, job.folder / name)
+                await ENDS.run(sync, job.folder / name)
         except OSError as error:
             log.error("%s may not survive a power cut: %s", job.folder, error.strerror)  # noqa: TRY400

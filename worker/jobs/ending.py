@@ -16,6 +16,7 @@ from worker.jobs.clock import usage_of, utc
 from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, output_size, read_ended
 from worker.jobs.signals import signal_name
 from worker.jobs.tally import Tally
+from worker.jobs.threads import ENDS
 from worker.keeper.records import SIGNALED, EndRecord
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
 
@@ -29,7 +30,7 @@ async def final_status(status: JobStatus, folder: Path) -> JobStatus:
     """What `ended` says of the job, once that would survive a power cut; LOST without one."""
     while True:
         try:
-            record = await asyncio.to_thread(_read_durably, folder)
+            record = await ENDS.run(_read_durably, folder)
             return ended_status(status, record)
         except MissingFile:
             return await lost_status(

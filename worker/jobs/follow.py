@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from worker.errors import Incomplete, InvalidRequest, OutOfRange, Unavailable
 from worker.jobs import fault
 from worker.jobs.reader import OutputReader
 from worker.jobs.tail import tail_offset
+from worker.jobs.threads import TAILS
 from worker.jobs.tracked import TrackedJob
 from worker.selection import Selection
 from worker.state import Chunk, Stream
 
 T = TypeVar("T")
-
-# Not the threads that make the ends of jobs durable: those must not wait behind many tails.
-_TAILS: Final = ThreadPoolExecutor(2, thread_name_prefix="tail")
 
 
 async def followed(
@@ -62,8 +59,7 @@ async def _placed(job: TrackedJob, selection: Selection) -> Selection:
     if not selection.is_tail:
         return selection
     try:
-        loop = asyncio.get_running_loop()
-        offset = await loop.run_in_executor(_TAILS, tail_offset, job.folder, selection)
+        offset = await TAILS.run(tail_offset, job.folder, selection)
     except OSError as error:
         raise _cannot_open(job, error) from error
     return replace(selection, offset=offset, tail_bytes=None, tail_lines=None)

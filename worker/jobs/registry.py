@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from worker.errors import Unavailable
@@ -21,6 +20,7 @@ from worker.jobs.keeper_client import keeper_lost
 from worker.jobs.request import OUTPUT_CAP, spawn_of
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.jobs.session import Session
+from worker.jobs.threads import HOMES, start_all
 from worker.jobs.tracked import TrackedJob
 from worker.jobs.watch import page_of, watched
 from worker.keeper.messages import Spawn
@@ -29,9 +29,6 @@ from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only
 from worker.selection import Selection
 from worker.spec import JobSpec, checked_grace_period
 from worker.state import Chunk, JobStatus
-
-# Homes, and users that a network knows: where it doesn't answer, starts wait, and no job's end.
-_HOMES: Final = ThreadPoolExecutor(8, thread_name_prefix="home")
 
 
 class Registry:
@@ -68,6 +65,7 @@ class Registry:
         self._last_session: Session | None = None
 
     async def __aenter__(self) -> Self:
+        start_all()
         opened = Session.opened(self._directory, self._connection, self._retention)
         self._last_session = await self._lifetime.enter_async_context(opened)
         return self
@@ -103,8 +101,7 @@ class Registry:
         """
         job_id = job_id or uuid4()
         limits = defaults.or_else(self._limits)
-        loop = asyncio.get_running_loop()
-        request = await loop.run_in_executor(_HOMES, self._request, spec, job_id, owner, limits)
+        request = await HOMES.run(self._request, spec, job_id, owner, limits)
         session = self._session()
         if session.gone.is_set():
             raise keeper_lost()

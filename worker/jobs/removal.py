@@ -23,6 +23,7 @@ from worker.jobs import fault
 from worker.jobs.retention import Retention, due
 from worker.jobs.roster import Roster
 from worker.jobs.store import Store
+from worker.jobs.threads import ENDS
 
 SUFFIX: Final = ".removed"
 _AT_ONCE: Final = 50  # recorded in one turn of the loop, some ms
@@ -120,7 +121,7 @@ class Removal:
         while self._to_delete:
             some, self._to_delete = self._to_delete[:_AT_ONCE], self._to_delete[_AT_ONCE:]
             fault.point(fault.BETWEEN_RENAME_AND_DELETION)
-            await asyncio.to_thread(_delete_all, some)
+            await ENDS.run(_delete_all, some)
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -22,6 +22,7 @@ from worker.jobs.removal import Removal
 from worker.jobs.retention import Retention
 from worker.jobs.roster import Roster, closed
 from worker.jobs.store import Store
+from worker.jobs.threads import ENDS
 from worker.keeper.messages import Leave
 
 _KILL_S: Final = 10.0  # for what doesn't go even by SIGKILL
@@ -123,7 +124,7 @@ class Session:
         """Jobs of a keeper that only can't be understood are its own to end."""
         if await wait_dead(_DYING_S):
             log.error("the keeper ended unexpectedly, and with it the jobs that ran")
-            await asyncio.to_thread(end_orphans, self._directory)
+            await ENDS.run(end_orphans, self._directory)
         else:
             log.error("the keeper can't be understood any more: its jobs are left to it")
 

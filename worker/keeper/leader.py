@@ -11,7 +11,7 @@ from typing import Final
 
 from worker.keeper.child import Failure
 from worker.keeper.facts import Exit
-from worker.keeper.loop import Callback, Loop, Owner
+from worker.keeper.loop import ONCE, Callback, Loop, Owner
 from worker.keeper.spawn import Child
 
 REPORT_SIZE: Final = 1024
@@ -30,7 +30,7 @@ class Leader:
         if self._report is not None:
             self._loop.watch(self._report, on_report, owner)
         if on_exit:
-            self._loop.watch(self._pidfd, on_exit, owner)
+            self._loop.watch(self._pidfd, on_exit, owner, ONCE)
 
     @property
     def is_reported(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import select
 import signal
 import time
+from bisect import insort
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from operator import attrgetter
 from typing import Final, Protocol
 
 from worker.keeper.log import report
@@ -15,6 +17,8 @@ from worker.keeper.log import report
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 URGENT: Final = select.EPOLLPRI  # cgroup.events after a change
+# A pidfd. A zombie whose tracer hasn't let it go can't be waited for, and is told once more then.
+ONCE: Final = select.EPOLLIN | select.EPOLLET
 
 LONGEST_S: Final = 3600.0  # epoll_wait(2) takes at most 2^31 ms
 Callback = Callable[[], None]
@@ -30,15 +34,15 @@ class Owner(Protocol):
 class Timer:
     """A callback at a monotonic time, until it is cancelled."""
 
-    def __init__(self, when: float, callback: Callback, owner: Owner) -> None:
+    def __init__(self, when: float, callback: Callback, owner: Owner, timers: list[Timer]) -> None:
         self.when, self.callback, self.owner = when, callback, owner
-        self.is_cancelled = False
+        self._timers = timers  # by time
+        insort(timers, self, key=attrgetter("when"))
 
     def cancel(self) -> None:
-        self.is_cancelled = True
-
-    def __lt__(self, other: Timer) -> bool:
-        return self.when < other.when
+        """Cancelling twice, or after its time, is no error."""
+        with suppress(ValueError):
+            self._timers.remove(self)
 
 
 class Loop:
@@ -64,9 +68,7 @@ class Loop:
             self._epoll.unregister(fd)
 
     def call_in(self, seconds: float, callback: Callback, owner: Owner) -> Timer:
-        timer = Timer(time.monotonic() + seconds, callback, owner)
-        heapq.heappush(self._timers, timer)
-        return timer
+        return Timer(time.monotonic() + seconds, callback, owner, self._timers)
 
     def end(self) -> None:
         """Leave `run` after this callback."""
@@ -83,13 +85,10 @@ class Loop:
                     guarded(*self._watched[fd])
             now = time.monotonic()
             while self._timers and self._timers[0].when <= now and not self._is_over:
-                timer = heapq.heappop(self._timers)
-                if not timer.is_cancelled:
-                    guarded(timer.callback, timer.owner)
+                timer = self._timers.pop(0)
+                guarded(timer.callback, timer.owner)
 
     def _patience(self) -> float | None:
-        while self._timers and self._timers[0].is_cancelled:
-            heapq.heappop(self._timers)
         if not self._timers:
             return None
         return min(max(0.0, self._timers[0].when - time.monotonic()), LONGEST_S)

@@ -71,6 +71,15 @@ def mark_of(pid: int) -> str:
     return ""
 
 
+def tracer_of(pid: int) -> int:
+    """The process that debugs it, or 0."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return 0
+    return int(status.rpartition("TracerPid:")[2].split()[0])
+
+
 def name_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()

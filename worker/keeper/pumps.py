@@ -1,8 +1,9 @@
 """All pipes of all jobs: an epoll inside the loop's, so that output never comes first.
 
 The kernel rotates a level-triggered set, so a few pipes a turn are fair without further code.
-When the disk is slow the pipes rest for four times as long as a turn took: requests, signals
-and ends are served meanwhile, and the jobs wait in write(2) as they would on a slow file.
+When the disk is slow the pipes rest for four times as long as a turn took, a second at most:
+requests, signals and ends are served meanwhile, and the jobs wait in write(2) as they would on a
+slow file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from worker.keeper.loop import READABLE, Callback, Loop, Owner, guarded
 A_TURN: Final = 4  # pipes
 SLOW_S: Final = 0.005
 REST: Final = 4.0
+LONGEST_REST_S: Final = 1.0  # a turn may have been long as we were stopped or the machine slept
 
 
 class Pumps:
@@ -46,7 +48,7 @@ class Pumps:
         took = time.monotonic() - began
         if took > SLOW_S:
             self._loop.change(self._epoll.fileno(), 0)
-            self._loop.call_in(took * REST, self._wake, self)
+            self._loop.call_in(min(took * REST, LONGEST_REST_S), self._wake, self)
 
     def _wake(self) -> None:
         self._loop.change(self._epoll.fileno(), READABLE)

@@ -16,7 +16,7 @@ from typing import Final
 from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
 from worker.keeper.log import say
-from worker.keeper.loop import guarded
+from worker.keeper.loop import ONCE, guarded
 from worker.keeper.messages import Leave, Message, Ready
 from worker.keeper.replacement import Replacement, Start
 
@@ -40,7 +40,7 @@ class Server:
         self.is_ready = False
         self.began = time.monotonic()
         self.link = Link(service.keeper.loop, ours, self)
-        service.keeper.loop.watch(self._pidfd, self._on_exit, self)
+        service.keeper.loop.watch(self._pidfd, self._on_exit, self, ONCE)
 
     def on_message(self, message: Message, raw: bytes) -> None:
         match message:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from worker.keeper.cgroup import Cgroup
 from worker.keeper.log import say
 from worker.keeper.loop import URGENT, Callback, Loop, Owner
-from worker.keeper.processes import name_of, process
+from worker.keeper.processes import name_of, process, tracer_of
 from worker.keeper.usage import Used, used_by_leader, used_in
 
 # Of pidfd_open(2): the last two, by kernel, where the number is a thread's by now.
@@ -129,12 +129,17 @@ def signal_if(pid: int, number: int, belongs: Callable[[int], bool]) -> None:
 
 
 def survivors(pids: list[int]) -> str:
-    """Of SIGKILL, each with its state: a D is in the kernel, where nothing ends it."""
-    seen = {pid: each for pid in pids if (each := process(pid)) and each.is_alive}
-    some = ", ".join(
-        f"pid {pid} ({name_of(pid)}, {each.state})" for pid, each in list(seen.items())[:NAMED]
-    )
-    return f"SIGKILL was sent, and still there: {some}" if some else ""
+    """Of SIGKILL, each with its state: a D is in the kernel, where nothing ends it.
+
+    A zombie is one only if a debugger has it.
+    """
+    shown = []
+    for pid in dict.fromkeys(pids):
+        seen, tracer = process(pid), tracer_of(pid)
+        if seen and (seen.is_alive or tracer):
+            by = f", traced by pid {tracer}" if tracer else ""
+            shown.append(f"pid {pid} ({name_of(pid)}, {seen.state}{by})")
+    return f"SIGKILL was sent, and still there: {', '.join(shown[:NAMED])}" if shown else ""
 
 
 def _is_stopped(pid: int) -> bool:

@@ -1,0 +1,61 @@
+"""Threads for what may block, in groups: none waits behind another group's work.
+
+All of them are started before they are needed: once a job has taken every process that there may
+be, no more can be, and the ends of jobs have to be recorded all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from threading import Barrier
+from typing import Final, ParamSpec, TypeVar
+
+from worker.errors import NoRoom
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads:
+    def __init__(self, name: str, number: int) -> None:
+        self._name, self._number = name, number
+        self._started: ThreadPoolExecutor | None = None
+
+    def start(self) -> ThreadPoolExecutor:
+        """Starting twice is no error. Raises NoRoom."""
+        if self._started is None:
+            pool = ThreadPoolExecutor(self._number, self._name)
+            met = Barrier(self._number + 1)
+            with ExitStack() as undone:
+                undone.callback(pool.shutdown)
+                undone.callback(met.abort)
+                try:
+                    for _ in range(self._number):  # a pool starts a thread only if none is idle
+                        pool.submit(met.wait)
+                except RuntimeError as error:
+                    raise NoRoom("no thread can be started: too many processes run") from error
+                met.wait()
+                undone.pop_all()
+            self._started = pool
+        return self._started
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What it returns or raises; cancelled, it goes on without us."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.start(), partial(function, *args, **kwargs))
+
+
+ENDS: Final = Threads("end", 6)  # the folders of jobs: made durable, deleted, adopted
+TAILS: Final = Threads("tail", 2)
+# Homes, and users that a network knows: where it doesn't answer, starts wait, and nothing else.
+HOMES: Final = Threads("home", 8)
+
+
+def start_all() -> None:
+    """Raises NoRoom."""
+    for each in (ENDS, TAILS, HOMES):
+        each.start()
