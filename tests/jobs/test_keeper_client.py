@@ -8,7 +8,7 @@ import queue
 import socket
 import sqlite3
 from asyncio import StreamReader, StreamWriter, TaskGroup
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -85,10 +85,10 @@ class Peer:
         frames = (each if isinstance(each, bytes) else encode(each) for each in messages)
         self._writer.write(b"".join(frames))
 
-    async def accept(self, *listed: Listed) -> None:
+    async def accept(self, *listed: Listed, refused: Sequence[str] = ()) -> None:
         await self.expect(Hello)
         await self.expect(List)
-        self.send(Hello(PROTOCOL, "epoch"), *listed, ListEnd())
+        self.send(Hello(PROTOCOL, "epoch"), *listed, ListEnd([*refused]))
 
     async def run(self) -> None:
         """Let the next job be started."""
@@ -141,6 +141,23 @@ async def registry(state: Path, ends: tuple[Peer, socket.socket]) -> AsyncIterat
         registry = await Registry(state, keeper=ours).__aenter__()
     yield registry
     await registry.__aexit__(None, None, None)
+
+
+async def test_what_the_keeper_refused_is_not_asked_for_by_the_next_server(
+    state: Path, ends: tuple[Peer, socket.socket]
+) -> None:
+    """A full disk has kept its row, though the client was told that it didn't start."""
+    peer, ours = ends
+    store = Store(state / "jobs.db")
+    store.add(Row.of(request_of(JOB), "epoch"))
+    store.close()
+    async with TaskGroup() as group:
+        group.create_task(peer.accept(refused=[str(JOB)]))
+        async with Registry(state, keeper=ours) as registry:
+            with pytest.raises(JobNotFound):
+                await registry.status(JOB)
+            assert (await started(registry, peer)).id == JOB
+            peer.finish()
 
 
 async def test_the_jobs_of_the_list_are_followed_and_those_it_never_got_are_started(

@@ -11,10 +11,22 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import PATIENCE_S, Driver, Keeper, finish, signals, start
-from worker.keeper.messages import Done, Ended, Grown, Leave, Refused, Running, Tell
+from worker.keeper.messages import (
+    Done,
+    Ended,
+    Grown,
+    Leave,
+    List,
+    ListEnd,
+    Refused,
+    Running,
+    Signal,
+    Tell,
+)
 from worker.keeper.records import Kind
 
 pytestmark = pytest.mark.every_python
+NO_SIGNAL = 9999  # the server sends no such thing: a fault of its job
 
 
 @pytest.mark.parametrize(
@@ -338,16 +350,37 @@ def test_who_reads_his_own_output_back_costs_nothing(driver: Driver) -> None:
     assert (ended["code"], ended["cause"]) == (3, "own exit")
 
 
-def test_a_fault_costs_one_job_and_ends_its_processes(keeper: Keeper) -> None:
-    # Its folder is taken away, so that its end can't be written: a fault by the barrier's word.
+def test_the_list_names_what_was_refused_of_late(driver: Driver) -> None:
+    """A server that couldn't forget one must not start it."""
+    asked = [driver.request("no-such") for _ in range(2)]
+    for request in asked:
+        driver.send(request)
+        driver.wait(Refused)
+    driver.spawn("true")
+    driver.send(List())
+    assert driver.wait(ListEnd).refused == [request.job for request in asked]
+
+
+def test_an_end_that_can_not_be_written_is_said_in_a_line(keeper: Keeper) -> None:
     driver = keeper.driver
-    other = driver.spawn("sh", "-c", "read x; sleep 98724", grace_s=0.2)
-    job = driver.spawn("sh", "-c", "echo up; sleep 98725 & exec sleep 98725")
+    job = driver.spawn("sh", "-c", "echo up; exec sleep 98726")
     driver.wait_output(job, b"up\n")
     shutil.rmtree(driver.state / "jobs" / job)
     driver.stop(job, 0)
     driver.wait(Ended, job=job)
+    (line,) = keeper.log.read_text().splitlines()[1:]
+    assert line.startswith(f"keeper: job {job}: its end can't be recorded: ")
+
+
+def test_a_fault_costs_one_job_and_ends_its_processes(keeper: Keeper) -> None:
+    driver = keeper.driver
+    other = driver.spawn("sh", "-c", "read x; sleep 98724", grace_s=0.2)
+    job = driver.spawn("sh", "-c", "echo up; sleep 98725 & exec sleep 98725")
+    driver.wait_output(job, b"up\n")
+    driver.send(Signal(0, job, NO_SIGNAL, leader_only=False))
+    driver.wait(Ended, job=job)
     assert processes("98725") == []
+    assert not (driver.state / "jobs" / job / "ended").exists()
     assert "fault in" in keeper.log.read_text()
     keeper.log.write_text("")  # it was meant
     driver.stop(other)

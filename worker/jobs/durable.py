@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from worker.errors import NoRoom
 from worker.jobs.folder import sync
 from worker.jobs.threads import ENDS
 from worker.jobs.tracked import TrackedJob
@@ -25,5 +26,5 @@ async def kept_durable(job: TrackedJob) -> None:
         try:
             for name in ("output", "index"):
                 await ENDS.run(sync, job.folder / name)
-        except OSError as error:
-            log.error("%s may not survive a power cut: %s", job.folder, error.strerror)  # noqa: TRY400
+        except (OSError, NoRoom) as error:
+            log.error("%s may not survive a power cut: %s", job.folder, error)  # noqa: TRY400

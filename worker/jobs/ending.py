@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from worker.errors import NoRoom
 from worker.jobs.clock import usage_of, utc
 from worker.jobs.folder import SCARCE, MissingFile, TornFile, make_durable, output_size, read_ended
 from worker.jobs.signals import signal_name
@@ -33,12 +34,11 @@ async def final_status(status: JobStatus, folder: Path) -> JobStatus:
             record = await ENDS.run(_read_durably, folder)
             return ended_status(status, record)
         except MissingFile:
-            return await lost_status(
-                status, folder, "its end was not recorded: the keeper failed while it ran"
-            )
+            reason = "its end was not recorded: the keeper failed, or its folder was removed"
+            return await lost_status(status, folder, reason)
         except TornFile as error:
             return await lost_status(status, folder, str(error))
-        except OSError as error:  # no descriptor left: the end is there, it only can't be read yet
+        except (OSError, NoRoom) as error:  # no descriptor, no thread: it only can't be read yet
             log.warning("job %s: its end can't be read yet: %s", status.id, error)
             await asyncio.sleep(_RETRY_S)
 

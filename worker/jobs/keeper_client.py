@@ -90,6 +90,7 @@ class KeeperClient:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.epoch = ""
+        self.refused: frozenset[str] = frozenset()  # jobs, before our time
         self._reader, self._writer = reader, writer
         self.is_gone = False
         self._frames = Frames()
@@ -132,6 +133,7 @@ class KeeperClient:
             listed.append(message)
         if not isinstance(message, ListEnd):
             raise SetupError("the keeper ended before it had listed its jobs")
+        self.refused = frozenset(message.refused)
         return listed
 
     async def listen(self, heed: Callable[[Event], None]) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from asyncio import TaskGroup
 
-from worker.errors import SetupError
+from worker.errors import SetupError, Unavailable
 from worker.jobs.barrier import costing_only
 from worker.jobs.ending import lost_status
+from worker.jobs.keeper_client import KeeperClient
 from worker.jobs.roster import Roster
 from worker.jobs.store import Store
 from worker.jobs.tracked import TrackedJob
@@ -39,12 +40,12 @@ def reconcile(roster: Roster, store: Store, listed: list[Listed]) -> list[Tracke
     return rest
 
 
-async def end(roster: Roster, jobs: list[TrackedJob], epoch: str) -> None:
+async def end(roster: Roster, jobs: list[TrackedJob], keeper: KeeperClient) -> None:
     """Say what became of `jobs`. Raises SetupError for a file of a newer version."""
     try:
         async with TaskGroup() as ends:
             for job in jobs:
-                ends.create_task(_end(roster, job, epoch))
+                ends.create_task(_end(roster, job, keeper))
     except ExceptionGroup as errors:
         first = errors.exceptions[0]
         if isinstance(first, SetupError):
@@ -52,16 +53,19 @@ async def end(roster: Roster, jobs: list[TrackedJob], epoch: str) -> None:
         raise
 
 
-async def _end(roster: Roster, job: TrackedJob, epoch: str) -> None:
+async def _end(roster: Roster, job: TrackedJob, keeper: KeeperClient) -> None:
     with costing_only(job, unless=(SetupError,)):
-        await _settle(roster, job, epoch)
+        await _settle(roster, job, keeper)
 
 
-async def _settle(roster: Roster, job: TrackedJob, epoch: str) -> None:
+async def _settle(roster: Roster, job: TrackedJob, keeper: KeeperClient) -> None:
     if job.folder.exists():
         await roster.finish(job)
-    elif job.status.state is JobState.STARTED and job.row.epoch == epoch:
-        roster.spawn(job)  # this keeper was never asked
+    elif job.status.state is JobState.STARTED and job.row.epoch == keeper.epoch:
+        if job.row.request.job in keeper.refused:
+            roster.forget(job, Unavailable("its start failed: try again"))
+        else:
+            roster.spawn(job)  # this keeper was never asked
     else:  # nothing may start a week later, or twice
         roster.settle(job, await lost_status(job.status, job.folder, _without_folder(job.status)))
 

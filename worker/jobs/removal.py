@@ -27,6 +27,7 @@ from worker.jobs.threads import ENDS
 
 SUFFIX: Final = ".removed"
 _AT_ONCE: Final = 50  # recorded in one turn of the loop, some ms
+_SHORTEST_TICK_S: Final = 1.0
 _TICK_S: Final = 60.0  # also how much of the service time a kill may take back
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Removal:
 
     async def _grow_older(self) -> None:
         while True:
-            await asyncio.sleep(min(_TICK_S, self._retention.age))
+            await asyncio.sleep(max(_SHORTEST_TICK_S, min(_TICK_S, self._retention.age)))
             try:
                 self._store.keep_time()
             except (NoRoom, InternalError) as error:
@@ -72,8 +73,10 @@ class Removal:
     async def _make_room(self) -> None:
         while True:
             self._roster.changed.clear()
-            await self._delete()
+            for job_id in self._store.record_rest():
+                self._roster.drop(job_id)
             try:
+                await self._delete()
                 while going := self._due():
                     await self._bury(going)
                     await self._delete()

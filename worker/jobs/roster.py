@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from worker.errors import InternalError, JobError, JobNotFound, NoRoom, Unavailable
@@ -42,6 +42,8 @@ from worker.keeper.messages import (
 )
 from worker.state import JobState, JobStatus
 
+_AGAIN_S: Final = 5.0  # on a full disk
+
 Step = Callable[[TrackedJob], Coroutine[None, None, None]]
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Roster:
         self.folder = folder
         self._store, self._keeper, self._group = store, keeper, group
         self._tracked: dict[UUID, TrackedJob] = {}
-        self._keeping: set[Task[None]] = set()
+        self._endless: set[Task[None]] = set()
         self._has_ceased = self.is_closed = False
         self.changed = asyncio.Event()
         self.watchers = Watchers(self.changed)
@@ -143,11 +145,7 @@ class Roster:
 
     def keep_durable(self, job: TrackedJob) -> None:
         """As long as it runs."""
-        if self._has_ceased:  # the group is being left, and nobody would end it
-            return
-        keeping = self._go_on(job, kept_durable)
-        self._keeping.add(keeping)
-        keeping.add_done_callback(self._keeping.discard)
+        self._until_left(job, kept_durable)
 
     async def finish(self, job: TrackedJob) -> None:
         """The one way a job becomes final: its files, then its row, then whoever waits."""
@@ -188,10 +186,10 @@ class Roster:
         self._store.revisions.tell()
 
     def cease(self) -> None:
-        """Before `group` is left: its other tasks end by themselves, these with their jobs."""
+        """Before `group` is left: its other tasks end by themselves."""
         self._has_ceased = True
-        for keeping in self._keeping:
-            keeping.cancel()
+        for task in self._endless:
+            task.cancel()
 
     def close(self) -> None:
         """Nobody waits here for ever; an end that was told of is still recorded."""
@@ -208,6 +206,13 @@ class Roster:
 
         return self._group.create_task(alone())
 
+    def _until_left(self, job: TrackedJob, step: Step) -> None:
+        if self._has_ceased:  # the group is being left, and nobody would end it
+            return
+        task = self._go_on(job, step)
+        self._endless.add(task)
+        task.add_done_callback(self._endless.discard)
+
     async def _spawned(self, job: TrackedJob, answer: Future[Answer]) -> None:
         answered = await answer
         fault.point(fault.BEFORE_THE_ANSWER)
@@ -217,27 +222,23 @@ class Roster:
             case Refused(refusal=Refusal.EXISTS):
                 await self.finish(job)
             case Refused() as refused:
-                self._forget(job, error_of(refused))
+                self.forget(job, error_of(refused))
             case _:  # it may run or not: the next start knows
                 job.tell_failure(keeper_lost())
 
-    def _forget(self, job: TrackedJob, why: JobError) -> None:
-        """A start that fails is no job: its id may be tried again."""
-        try:
-            self._unrecord(job)
-            self.drop(job.status.id)
-        except (NoRoom, InternalError) as error:
-            log.error("job %s: its row can't be removed: %s", job.status.id, error)  # noqa: TRY400
-        job.tell_failure(why)
-
-    def _unrecord(self, job: TrackedJob) -> None:
+    def forget(self, job: TrackedJob, why: JobError) -> None:
+        """A start that fails is no job: its id may be tried again once its row is gone."""
         try:
             self._store.bury([(job.status.id, "as its start failed")], has_run=False)
-        except (
-            NoRoom,
-            InternalError,
-        ):  # the next server would start what stays; so no watcher hears
-            self._store.remove(str(job.status.id))
+            self.drop(job.status.id)
+        except (NoRoom, InternalError) as error:
+            log.error("job %s: its row can't be removed yet: %s", job.status.id, error)  # noqa: TRY400
+            self._until_left(job, partial(self._forget_later, why=why))
+        job.tell_failure(why)
+
+    async def _forget_later(self, job: TrackedJob, why: JobError) -> None:
+        await asyncio.sleep(_AGAIN_S)
+        self.forget(job, why)
 
     def _of(self, row: Row, *, size: int = 0) -> TrackedJob:
         job = row.request.job

@@ -84,7 +84,7 @@ class Session:
             stack.callback(session._close)
             rest = reconcile(roster, store, listed)
             stack.callback(group.create_task(session._listen(wait_dead)).cancel)
-            await end(roster, rest, keeper.epoch)
+            await end(roster, rest, keeper)
             stack.callback(group.create_task(removal.run()).cancel)
             if is_ours:
                 stack.push_async_callback(session._kill)  # if _leave is cut short, wherever

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -65,14 +66,14 @@ class Store:
     """`total` is of what is final. `time` is what ages are counted in.
 
     Each change of a row is given a revision, which its status bears. `unrecorded`: what is true of
-    a job, though a full disk keeps it out of its row.
+    a job, though a full disk keeps it out of its row, with the bytes of its files.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises BadState for a file that can't be used; one that isn't ours is put aside."""
         self._database = opened(path)
         self.is_open = True
-        self.unrecorded: dict[UUID, JobStatus] = {}
+        self.unrecorded: dict[UUID, tuple[JobStatus, int]] = {}
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -118,10 +119,19 @@ class Store:
             self.save(status, size)
         except (NoRoom, InternalError) as error:
             log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
-            self.unrecorded[status.id] = status
+            self.unrecorded[status.id] = status, size
             self.revisions.tell()
             return False
         return True
+
+    def record_rest(self) -> list[UUID]:
+        """What a full disk has kept out of its row; the jobs that are final in theirs now."""
+        final = []
+        with suppress(NoRoom, InternalError):
+            for status, size in list(self.unrecorded.values()):
+                self.save(status, size)
+                final += [status.id] if status.is_final else []
+        return final
 
     def save(self, status: JobStatus, size: int = 0) -> None:
         """Record what has changed. A step that NEXT doesn't have is a fault of ours.

@@ -7,6 +7,7 @@ be, no more can be, and the ends of jobs have to be recorded all the same.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,6 +19,9 @@ from worker.errors import NoRoom
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+log = logging.getLogger(__name__)
 
 
 class Threads:
@@ -44,7 +48,7 @@ class Threads:
         return self._started
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What it returns or raises; cancelled, it goes on without us."""
+        """What it returns or raises, or NoRoom; cancelled, it goes on without us."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.start(), partial(function, *args, **kwargs))
 
@@ -56,6 +60,9 @@ HOMES: Final = Threads("home", 8)
 
 
 def start_all() -> None:
-    """Raises NoRoom."""
+    """Those that can't be started now are when they are needed."""
     for each in (ENDS, TAILS, HOMES):
-        each.start()
+        try:
+            each.start()
+        except NoRoom as error:
+            log.warning("%s; jobs can be stopped all the same", error)

@@ -48,10 +48,6 @@ class Cgroup:
     def can_kill(self) -> bool:
         return (self.path / "cgroup.kill").exists()
 
-    def is_populated(self) -> bool:
-        """Zombies don't count."""
-        return "populated 1" in (self.path / "cgroup.events").read_text()
-
     def pids(self) -> list[int]:
         """Of all processes, those in folders that the job made included."""
         found: list[int] = []

@@ -21,6 +21,7 @@ from typing import Final, Never
 PR_SET_PDEATHSIG: Final = 1
 UMASK: Final = 0o022
 FAILED: Final = 127
+MOST_FILES: Final = 2**20  # nr_open of proc(5); close_range(2) takes one call for all
 
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 # Python ignores SIGPIPE and SIGXFSZ, and whoever started us may ignore others (nohup).
@@ -112,7 +113,7 @@ def become(
     failure = Failure(stage, 0, errno.EINVAL)
     try:
         gc.disable()
-        _prepare(around, streams, entering)
+        _prepare(around, streams, entering, report)
         stage = Stage.LIMITS
         _limit(program, around)
         stage = Stage.USER
@@ -133,12 +134,17 @@ def become(
             os._exit(FAILED)
 
 
-def _prepare(around: Surroundings, streams: tuple[int, int, int], entering: bytes | None) -> None:
+def _prepare(
+    around: Surroundings, streams: tuple[int, int, int], entering: bytes | None, report: int
+) -> None:
     if entering:
         _write(entering, b"0")
     os.setsid()
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
+    # What waits long before execve, for a dead directory, must not hold the pipes of other jobs.
+    os.closerange(3, report)
+    os.closerange(report + 1, MOST_FILES)
     for number in (*_IGNORED, *around.handled):
         signal.signal(number, signal.SIG_DFL)
     if around.oom_score is not None:

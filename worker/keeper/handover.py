@@ -11,7 +11,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -104,6 +104,8 @@ class Table:
     has_clone3: bool
     grace_s: float
     jobs: list[Kept]
+    refused: list[str] = field(default_factory=list)
+    orphans: dict[int, str | None] = field(default_factory=dict)
 
     def write(self) -> int:
         """The descriptor of a file that is nowhere."""
@@ -124,6 +126,7 @@ class Table:
             raise OtherVersion(f"the running keeper's table is not of version {VERSION}")
         values["nofile"] = tuple(values["nofile"])
         values["jobs"] = [_kept(job) for job in values["jobs"]]
+        values["orphans"] = {int(pid): job for pid, job in values.get("orphans", {}).items()}
         return cls(**values)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from worker.keeper.loop import Loop
-from worker.keeper.messages import Message
+from worker.keeper.messages import Message, Refusal
 from worker.keeper.pumps import Pumps
 
 
@@ -15,6 +16,9 @@ class House(Protocol):
     is_leaving: bool
 
     def tell(self, message: Message) -> None: ...
+
+    def refuse(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
+        """It is no job: tell those that have asked for it."""
 
     def forget(self, job_id: str) -> None:
         """It is over, and was told of."""

@@ -7,7 +7,10 @@ to be said is reserved before a run begins: later, an index write can't fail for
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from worker.keeper.facts import Extent, Gap
@@ -51,14 +54,17 @@ class Index:
             gap = Gap(self.size, offset, missing)
             self.extent.size += RECORD.size
         self.extent.gaps[run] = gap
-        self._write(gap.position, GAP_OF[run], offset, gap.missing)
+        with _broken_disk_borne():
+            self._write(gap.position, GAP_OF[run], offset, gap.missing)
 
     def exit(self, offset: int, value: int) -> None:
-        self._append(Kind.EXIT, offset, value)
+        with _broken_disk_borne():
+            self._append(Kind.EXIT, offset, value)
 
     def trim(self) -> None:
         """What was reserved and isn't needed goes back to the disk."""
-        os.ftruncate(self._fd, self.size)
+        with _broken_disk_borne():
+            os.ftruncate(self._fd, self.size)
 
     def _reserve(self) -> None:
         if self.extent.reserved < self.size + RECORD.size + AHEAD:
@@ -71,3 +77,13 @@ class Index:
 
     def _write(self, position: int, kind: Kind, offset: int, value: int) -> None:
         os.pwrite(self._fd, RECORD.pack(kind << OFFSET_BITS | offset, value), position)
+
+
+@contextmanager
+def _broken_disk_borne() -> Iterator[None]:
+    """No job ends for it: what can't be written any more is still counted here."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EROFS):
+            raise

@@ -15,7 +15,7 @@ from worker.keeper.house import House
 from worker.keeper.leader import Leader, now_us
 from worker.keeper.life import GOING, Phase, Seen, after
 from worker.keeper.log import say
-from worker.keeper.messages import Changed, Done, Ended, Grown, Refused, Running
+from worker.keeper.messages import Changed, Done, Ended, Grown, Running
 from worker.keeper.output import Output
 from worker.keeper.record import end_record, remove
 from worker.keeper.refusal import refusal_of
@@ -204,8 +204,7 @@ class Job:
         remove(self.begun.record.folder)
         if self.facts.failure:
             refusal, text = refusal_of(self.begun.request, self.begun.program, self.facts.failure)
-            for ask in self._asks:
-                self._house.tell(Refused(ask, refusal, text))
+            self._house.refuse(self.id, self._asks, refusal, text)
         self._part(was_there=False)
 
     def _abandon(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -39,6 +40,7 @@ from worker.keeper.spawn import Spawner
 
 FILES_OF_A_JOB: Final = 8  # three pipes, pidfd, output, index, cgroup.events; a report at first
 FILES_IN_RESERVE: Final = 64  # for the server, and for signals through pidfds
+MOST_REFUSED: Final = 1000  # starts that a server may have failed to forget, on a full disk
 GRACE_S: Final = 10.0  # until a server has said what is configured
 BY_LENGTH: Final = 200
 
@@ -67,6 +69,7 @@ class Keeper:
         self.orphans = Orphans(self.jobs, self.children, have_cgroups=cgroups is not None)
         self.epoch = _epoch()
         self.is_leaving = False
+        self.refused: deque[str] = deque(maxlen=MOST_REFUSED)
         self._is_listening = False
         self._most_jobs = 0
 
@@ -146,7 +149,7 @@ class Keeper:
         for job in self.jobs.values():
             facts, size = job.facts, job.streams.output.size
             self.tell(Listed(job.id, size, facts.started_us, facts.is_paused, facts.stuck))
-        self.tell(ListEnd())
+        self.tell(ListEnd([*self.refused]))
 
     def _spawn(self, request: Spawn) -> None:
         known = self.jobs.get(request.job)
@@ -158,22 +161,30 @@ class Keeper:
         except FileExistsError:
             self._refuse(request.ask, Refusal.EXISTS, f"{request.job} was started before")
         except CannotLimit as error:
-            self._refuse(request.ask, Refusal.CANNOT_EXECUTE, str(error))
+            self._fail(request, Refusal.CANNOT_EXECUTE, str(error))
         except OSError as error:
             refusal = Refusal.NO_ROOM if error.errno in NO_ROOM else Refusal.FAULT
-            self._refuse(request.ask, refusal, f"{error.filename or self.folder}: {error.strerror}")
+            self._fail(request, refusal, f"{error.filename or self.folder}: {error.strerror}")
         except Exception as failure:  # noqa: BLE001 - a barrier: it costs this start alone
             report(f"the start of {request.job}", failure)
-            self._refuse(request.ask, Refusal.FAULT, "the keeper could not start it: see its log")
+            self._fail(request, Refusal.FAULT, "the keeper could not start it: see its log")
 
     def _begin(self, request: Spawn) -> None:
         if self.is_leaving:
-            self._refuse(request.ask, Refusal.LEAVING, "the keeper is leaving")
+            self._fail(request, Refusal.LEAVING, "the keeper is leaving")
         elif len(self.jobs) >= self._most_jobs:
             text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
-            self._refuse(request.ask, Refusal.NO_ROOM, text)
+            self._fail(request, Refusal.NO_ROOM, text)
         else:
             self.adopt(begin(request, self))
+
+    def _fail(self, request: Spawn, refusal: Refusal, text: str) -> None:
+        self.refuse(request.job, [request.ask], refusal, text)
+
+    def refuse(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
+        self.refused.append(job_id)
+        for ask in asks:
+            self._refuse(ask, refusal, text)
 
     def _stop(self, message: Stop) -> None:
         job = self.jobs.get(message.job)

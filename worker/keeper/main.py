@@ -80,6 +80,8 @@ def _resumed(state: Path, table: Table) -> Keeper:
     cgroups = Path(table.cgroups) if table.cgroups else None
     keeper = Keeper(state / "jobs", cgroups, spawner, Loop())
     keeper.grace_s = table.grace_s
+    keeper.refused.extend(table.refused)
+    keeper.orphans.take_over(table.orphans)
     for kept in table.jobs:
         try:
             keeper.adopt(kept.begun(keeper), kept.facts, kept.counts)

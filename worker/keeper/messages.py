@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
 
 PROTOCOL: Final = 1
 
@@ -137,7 +137,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListEnd:
-    pass
+    refused: list[str]  # jobs that it was asked for and didn't start, of late
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +208,4 @@ Message = (
     | Grown
     | Ended
 )
-CLASSES: Final[dict[str, type[Message]]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Hello, Ready, List, Spawn, Stop, Signal, Input, Tell, Leave),
-        *(Listed, ListEnd, Done, Accepted, Refused, Running, Changed, Grown, Ended),
-    )
-}
+CLASSES: Final[dict[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from worker.keeper.log import say
-from worker.keeper.processes import children_of, mark_of, name_of, process
+from worker.keeper.processes import children_of, has_threads, mark_of, name_of, process, tracer_of
 
 ROUNDS: Final = 20  # of one look
 NAMED: Final = 10  # strays at once, then one a second: a job may make any number
@@ -33,8 +33,16 @@ class Orphans:
 
     def __init__(self, jobs: Mapping[str, Led], others: set[int], *, have_cgroups: bool) -> None:
         self._jobs, self._others, self._have_cgroups = jobs, others, have_cgroups
-        self._job_of: dict[int, str | None] = {}
+        self._job_of: dict[int, str | None] = {}  # of children of ours, alive or not reaped yet
         self._budget, self._named_at = float(NAMED), 0.0
+
+    @property
+    def judged(self) -> dict[int, str | None]:
+        return self._job_of
+
+    def take_over(self, judged: Mapping[int, str | None]) -> None:
+        """What was found before a re-exec: a session may have been left since."""
+        self._job_of.update(judged)
 
     def of(self, job: str) -> list[int]:
         return [pid for pid, its in self._job_of.items() if its == job]
@@ -64,7 +72,7 @@ class Orphans:
             elif pid not in self._job_of:
                 job = self._judged(pid, leaders)
                 seen = process(pid)
-                if seen and (not seen.is_exiting or _is_held(pid)):
+                if seen and (not seen.is_exiting or has_threads(pid)):
                     self._job_of[pid] = job
                     if job is None:
                         self._name(pid)
@@ -77,7 +85,7 @@ class Orphans:
             return _cgroup_among(self._jobs, pid)
         seen = process(pid)
         job = leaders.get(seen.session) if seen else None
-        mark = mark_of(pid) or mark_of(pid)  # it is empty for a moment of an execve(2)
+        mark = mark_of(pid)
         return job or (mark if mark in self._jobs else None)
 
     def _name(self, pid: int) -> None:
@@ -89,20 +97,10 @@ class Orphans:
             say(f"stray process {pid} ({name_of(pid)}): no job that runs has started it")
 
 
-def _is_held(pid: int) -> bool:
-    """A zombie that can't be reaped: its other threads run on, or a tracer has it."""
-    seen = process(pid)
-    return seen is not None and not seen.is_alive and not _is_ready(pid)
-
-
-def _is_ready(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
 def _may_leave_children(pid: int) -> bool:
     """One that is exiting: its environment is gone before itself, and it makes no more of them."""
     has_some, seen = bool(children_of(pid)), process(pid)
-    return has_some or seen is None or not seen.is_alive
+    return has_some or seen is None or not (seen.is_alive or tracer_of(pid))
 
 
 def _is_reaped(pid: int) -> bool:

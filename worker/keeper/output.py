@@ -24,7 +24,7 @@ from worker.keeper.records import Kind
 PIECE: Final = 256 * 1024  # a splice; larger ones are slower, and so are larger pipes
 STAMP_US: Final = 10_000  # a run that goes on for longer gets another time
 RETRY_S: Final = 0.1  # on a full disk
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _COUNT: Final = struct.Struct("i")
 
 

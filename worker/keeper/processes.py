@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 EXITING: Final = 0x4  # PF_EXITING in linux/sched.h
+ENVIRONMENT_END: Final = 48  # env_end, the 51st field, counted from the state, the third
+LOOKS: Final = 1000  # at one that executes others in a row; each moment is some µs
 MARK: Final = b"WORKER_JOB_ID="  # in the environment of each job
 
 
@@ -59,10 +61,22 @@ def descent(roots: Iterable[int]) -> set[int]:
     return found
 
 
+def has_threads(pid: int) -> bool:
+    """More than its first, which may be a zombie while they run."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
+
+
 def mark_of(pid: int) -> str:
     """The job that its environment names, as it was when it was executed; else nothing."""
+    environment = b""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        for _ in range(LOOKS):
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            if environment or not _is_in_execve(pid):
+                break
     except OSError:
         return ""
     for entry in environment.split(b"\0"):
@@ -78,6 +92,12 @@ def tracer_of(pid: int) -> int:
     except OSError:
         return 0
     return int(status.rpartition("TracerPid:")[2].split()[0])
+
+
+def _is_in_execve(pid: int) -> bool:
+    """Its new environment has no place yet: for a moment there is none to read."""
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    return text.rpartition(")")[2].split()[ENVIRONMENT_END] == "0"
 
 
 def name_of(pid: int) -> str:

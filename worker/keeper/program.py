@@ -1,11 +1,16 @@
-"""The library's user: the program that started us. When it is gone, all jobs are ended."""
+"""The library's user: the program that started us. When it is gone, all jobs are ended.
+
+Its pidfd tells, too: a copy that it has forked may hold the other end of the socket.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
 
 from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
+from worker.keeper.loop import ONCE
 from worker.keeper.messages import Leave, Message
 
 
@@ -14,6 +19,7 @@ class Program:
         self._keeper = keeper
         self._link: Link | None = Link(keeper.loop, end, self)
         keeper.new_user(self)
+        keeper.loop.watch(os.pidfd_open(os.getppid()), self._link.close, self._link, ONCE)
 
     def send(self, message: Message) -> None:
         if self._link:

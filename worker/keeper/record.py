@@ -17,6 +17,7 @@ from typing import Final, Self
 from worker.keeper.facts import Counts, Exit, Extent, Facts, Stopped
 from worker.keeper.frames import checked, to_json
 from worker.keeper.index import Index
+from worker.keeper.log import say
 from worker.keeper.messages import Spawn
 from worker.keeper.records import FILE_VERSION, EndRecord, Kind
 
@@ -52,11 +53,17 @@ class Record:
         return record
 
     def end(self, record: EndRecord) -> None:
-        """Nothing is written after this."""
+        """Nothing is written after this. What can't be is said, and the job is LOST."""
         text = versioned(record)
         if len(text) > ENDED_SIZE:
             raise ValueError(f"ended: {len(text)} bytes")
-        self.close()  # the index is trimmed first: `ended` promises that all is there
+        try:
+            self.close()  # the index is trimmed first: `ended` promises that all is there
+            self._write_end(text)
+        except OSError as error:  # somebody has removed the folder, or the disk is broken
+            say(f"job {self.folder.name}: its end can't be recorded: {error}")
+
+    def _write_end(self, text: bytes) -> None:
         fd = os.open(self.folder / "ended.part", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(fd, text, 0)

@@ -120,4 +120,6 @@ def table_of(keeper: Keeper) -> Table:
         has_clone3=keeper.spawner.has_clone3,
         grace_s=keeper.grace_s,
         jobs=[Kept.of(job) for job in keeper.jobs.values()],
+        refused=[*keeper.refused],
+        orphans=keeper.orphans.judged,
     )

@@ -12,7 +12,7 @@ from resource import struct_rusage
 
 from worker.keeper.loop import Callback, Loop, Owner
 from worker.keeper.orphans import Orphans
-from worker.keeper.processes import descent, process
+from worker.keeper.processes import descent, has_threads, process
 from worker.keeper.tree import send
 from worker.keeper.usage import Used, used_by_leader
 
@@ -46,9 +46,13 @@ class SessionTree:
         return used_by_leader(by_leader)
 
     def is_empty(self) -> bool:
-        if self._orphans.of(self._job) or _is_alive(self.leader):
+        if self._runs() or _is_alive(self.leader):
             return False
-        return self._orphans.look() and not self._orphans.of(self._job)
+        return self._orphans.look() and not self._runs()
+
+    def _runs(self) -> bool:
+        """But for the leader's descendants: zombies are none, which a tracer may hold for long."""
+        return any(_is_alive(pid) or has_threads(pid) for pid in self._orphans.of(self._job))
 
     def kill(self) -> None:
         send(self, signal.SIGKILL, self.pids())

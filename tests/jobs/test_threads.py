@@ -1,0 +1,48 @@
+"""Where no thread can be started any more, what has its threads already goes on."""
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from worker import Registry
+from worker.errors import NoRoom
+from worker.jobs.threads import Threads
+from worker.state import JobState
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """There is no room for another stack: to pthread_create(3) as if there were too many."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, before[1]))
+    try:
+        with pytest.raises(RuntimeError):
+            threading.Thread(target=bool).start()
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+async def test_ends_tails_starts_and_removals_go_on(registry: Registry) -> None:
+    jobs = [await registry.start("cat", input=True) for _ in range(8)]
+    with no_more_threads():
+        for job in jobs:
+            await job.send_input(b"one\ntwo\n")
+            assert (await job.wait()).state is JobState.EXITED
+            assert [chunk.data async for chunk in job.output(tail_lines=1)] == [b"", b"two\n"]
+        await jobs[0].remove()
+        again = await registry.start("sh", "-c", "exit 3")
+        assert (await again.wait()).exit_code == 3
+
+
+async def test_what_finds_no_thread_is_no_room_and_may_be_tried_again() -> None:
+    threads = Threads("test", 3)
+    with no_more_threads(), pytest.raises(NoRoom, match="no thread can be started"):
+        await threads.run(bool)
+    assert await threads.run(int, "3") == 3
+    threads.start().shutdown()
