@@ -4,6 +4,7 @@ import asyncio
 import struct
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from grpclib.const import Status
@@ -183,7 +184,62 @@ async def test_a_client_that_does_not_go_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(door, "LEAVE_S", 0.05)
     client = await serving.client()
-    await present(serving, client)
+    for _ in range(2):  # what comes after the goodbye ends a connection: the settings are answered
+        await present(serving, client)
     serving.door.leave()
     await serving.door.wait_empty()
     assert len(serving.door._connections) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(struct.pack(">BHBBIII", 0, 8, 7, 0, 0, 0, 0), id="goodbye"),
+        pytest.param(struct.pack(">BHBBII", 0, 4, 3, 0, 0, 0), id="what HTTP/2 forbids"),
+    ],
+)
+async def test_a_connection_that_is_being_closed_does_not_keep_others_from_leaving(
+    serving: Serving, said: bytes
+) -> None:
+    closing, other = await serving.client(), await serving.client()
+    cast("asyncio.Transport", closing.writer.transport).pause_reading()  # so it doesn't end TLS
+    await present(serving, other)
+    closing.writer.write(said)
+    while not any(each.connection.is_closing() for each in await present(serving, other)):
+        pass
+    serving.door.leave()
+    await closed_by(other)
+    await serving.door.wait_answered()
+
+
+async def test_a_connection_that_can_not_be_told_does_not_keep_others_from_leaving(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = await serving.client()
+    (connection,) = await present(serving, broken)
+    other = await serving.client()
+    await present(serving, other)
+    monkeypatch.setattr(connection, "leave", lambda: 1 / 0)
+    serving.door.leave()
+    await closed_by(other)
+    await closed(broken)
+
+
+async def test_who_does_not_read_is_given_up_and_others_are_answered(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "ANSWERED_S", 0.05)
+    job = await serving.registry.start("sleep", "600", grace_period=0)
+    stalled = await serving.client()
+    await ask(stalled, job, 1)
+    (connection,) = await present(serving, stalled)
+    connection.pause_writing()  # as its transport says once enough is unread
+    other = await serving.client()
+    (stream,) = await ask(other, job, 1)
+    await present(serving, other)
+    serving.door.leave()
+    await serving.door.wait_answered()
+    await connection.wait_answered()
+    await closed(stalled)
+    assert stalled.goaway is None
+    assert (await other.ended(stream)).status[0] == UNAVAILABLE

@@ -98,8 +98,15 @@ class Connection(H2Protocol):
         """Until nothing is being answered."""
         await self._calls.is_idle.wait()
 
+    def give_up(self) -> None:
+        """Throw away what the client doesn't read, if anything is still to be answered."""
+        if not self._calls.is_idle.is_set():
+            self.transport.abort()
+
     def go_away(self) -> None:
-        with suppress(H2Error):  # said before, or the client has gone
+        if self.connection.is_closing():  # as above
+            return
+        with suppress(H2Error):  # said before
             self.connection._connection.close_connection()  # noqa: SLF001 - grpclib has no way
             self.connection.flush()
 

@@ -18,7 +18,7 @@ from worker.errors import OtherProtocol
 from worker.rpc.tls import check_connection
 from worker.server.connection import Connection
 from worker.server.identity import Identity
-from worker.server.limits import IDLE_PROBE_S, IDLE_S, LEAVE_S, PREFACE_S
+from worker.server.limits import ANSWERED_S, IDLE_PROBE_S, IDLE_S, LEAVE_S, PREFACE_S
 from worker.server.memory import Memory
 from worker.server.service import Service
 from worker.server.stranger import Stranger
@@ -62,12 +62,22 @@ class Door:
         """End what is being answered with UNAVAILABLE, and whatever still comes."""
         self._is_leaving = True
         for connection in list(self._connections):
-            connection.leave()
+            try:
+                connection.leave()
+            except Exception:  # a barrier: it costs that one client its goodbye
+                log.exception("a connection could not be told that the server is leaving")
+                connection.transport.abort()
 
     async def wait_answered(self) -> None:
-        """After `leave`: until all that was asked is answered; each call has its own limit."""
-        for connection in list(self._connections):
-            await connection.wait_answered()
+        """After `leave`: until all that was asked is answered; who doesn't read is given up."""
+        present = list(self._connections)
+        try:
+            async with asyncio.timeout(ANSWERED_S):
+                for connection in present:
+                    await connection.wait_answered()
+        except TimeoutError:
+            for connection in present:
+                connection.give_up()
 
     async def wait_empty(self) -> None:
         """Until the clients have read that the server is leaving, and gone; not for long."""

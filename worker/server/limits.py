@@ -10,6 +10,7 @@ HANDSHAKE_S: Final = 10.0
 PREFACE_S: Final = 5.0  # from the handshake until the client speaks HTTP/2
 TLS_END_S: Final = 5.0  # until a client has said goodbye too
 ANSWER_S: Final = 1.0  # for what was asked before the server had to leave, streams apart
+ANSWERED_S: Final = ANSWER_S + 0.5  # until it has left us, too; the keeper waits for 2 s
 LEAVE_S: Final = 2.0  # for clients to go, once the keeper is gone
 # In a turn of the loop: without a descriptor left, asyncio logs one traceback for each of them.
 ACCEPTED_AT_ONCE: Final = 64
