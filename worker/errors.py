@@ -41,6 +41,7 @@ WorkerError
     │   ├── KeeperLost       the keeper ended: open a new Registry
     │   └── Incomplete       the output broke off before its end: ask again from the next offset
     └── InternalError        a fault of ours: it is in the server's log
+        └── DataLost         output that was kept is gone from the server's disk: see why, there
 """
 
 from __future__ import annotations
@@ -208,3 +209,7 @@ class Incomplete(Unavailable):
 
 class InternalError(JobError):
     """A fault of the server's own."""
+
+
+class DataLost(InternalError):
+    """Output that was kept is gone from the server's disk: asking again won't bring it back."""

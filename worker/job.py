@@ -46,7 +46,8 @@ class Job:
         `options` are the fields of Selection: `offset`, `stream`, `tail_bytes`, `tail_lines`;
         without `follow` it ends where the output ends now; `tagged` chunks tell their stream and
         time. Who leaves it early closes it: `aclosing`. Raises OutOfRange for an offset beyond
-        the output of a final job, Incomplete where the output breaks off, InvalidRequest.
+        the output of a final job, Incomplete where the output breaks off, DataLost where
+        it is gone from the disk, InvalidRequest.
         """
         return self.jobs.output(self.id, **options)
 

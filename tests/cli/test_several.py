@@ -1,13 +1,15 @@
 """Several jobs on one command line: what fails for one keeps nothing from the others."""
 
 import json
+import os
 from uuid import uuid4
 
 import pytest
 
 from cli.statuses import ExitStatus
-from tests.cli.program import Program
+from tests.cli.program import TIMEOUT, Program
 from tests.cli.test_as_a_command import started, told
+from tests.e2e.service import Service
 
 UNKNOWN = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 
@@ -47,6 +49,25 @@ def test_what_cant_be_followed_keeps_no_output_of_others(connected: Program) -> 
     connected.run("wait", short, long)
     shown = connected.run("logs", "--offset", "5", short, long)
     assert (shown.status, shown.stdout) == (ExitStatus.REFUSED, f"{long[:8]} 6789\n".encode())
+
+
+def test_an_output_that_is_gone_from_the_disk_keeps_nothing_of_others(
+    connected: Program, service: Service
+) -> None:
+    cut = started(connected, "--", "echo", "hello")
+    go = connected.folder / "go"
+    os.mkfifo(go)
+    running = started(connected, "--", "sh", "-c", f"read go < {go}; echo went")
+    connected.run("wait", cut)
+    os.truncate(service.folder / "state" / "jobs" / cut / "output", 2)
+    with connected.popen("logs", cut, running) as process:
+        assert process.stderr
+        said = process.stderr.readline().decode()
+        assert "has 2 bytes of 6 on the server's disk" in said
+        go.write_text("\n")
+        stdout, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == ExitStatus.FAULT
+    assert f"{running[:8]} went\n".encode() in stdout
 
 
 @pytest.mark.parametrize(

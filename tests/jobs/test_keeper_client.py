@@ -22,7 +22,7 @@ from tests.jobs.orphaned import in_cgroup
 from tests.jobs.scripts import read
 from worker import Job, Registry
 from worker.errors import (
-    Incomplete,
+    DataLost,
     InternalError,
     JobError,
     JobNotFound,
@@ -334,7 +334,7 @@ async def test_output_that_somebody_shortened_is_an_error_of_its_followers(
     if is_left:
         write_output(state / "jobs" / str(JOB), b"abc", [])
     peer.send(Grown(str(JOB), 10))
-    with pytest.raises(Incomplete, match=f"{3 * is_left} bytes of 10"):
+    with pytest.raises(DataLost, match=f"{3 * is_left} bytes of 10"):
         await read(job.output())
 
 

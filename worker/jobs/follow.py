@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TypeVar
 
-from worker.errors import Incomplete, InvalidRequest, OutOfRange, Unavailable
+from worker.errors import DataLost, InvalidRequest, OutOfRange, Unavailable
 from worker.jobs import fault
 from worker.jobs.reader import OutputReader
 from worker.jobs.tail import tail_offset
@@ -16,6 +17,8 @@ from worker.jobs.threads import TAILS
 from worker.jobs.tracked import TrackedJob
 from worker.selection import Selection
 from worker.state import Chunk, Stream
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -85,6 +88,10 @@ def _check_end(reader: OutputReader, job: TrackedJob) -> None:
         raise OutOfRange(f"offset {reader.offset} is beyond the output, which has {size} bytes")
 
 
-def _short(reader: OutputReader, job: TrackedJob, told: int) -> Incomplete:
+def _short(reader: OutputReader, job: TrackedJob, told: int) -> DataLost:
     """Somebody has cut or deleted the file."""
-    return Incomplete(f"the output of {job.status.id} has {reader.size} bytes of {told}")
+    error = DataLost(
+        f"the output of {job.status.id} has {reader.size} bytes of {told} on the server's disk"
+    )
+    log.error("%s", error)
+    return error

@@ -16,6 +16,7 @@ from h2.exceptions import H2Error
 
 from worker.errors import (
     ConnectionLost,
+    DataLost,
     InternalError,
     InvalidRequest,
     JobError,
@@ -44,6 +45,7 @@ CODE: Final[Mapping[type[JobError], Status]] = {
     TimedOut: Status.DEADLINE_EXCEEDED,
     Unavailable: Status.UNAVAILABLE,  # and its children
     InternalError: Status.INTERNAL,
+    DataLost: Status.DATA_LOSS,
 }
 
 KIND: Final[Mapping[Status, type[JobError]]] = {
@@ -51,7 +53,6 @@ KIND: Final[Mapping[Status, type[JobError]]] = {
     Status.CANCELLED: Unavailable,
     Status.ABORTED: Unavailable,
     Status.UNKNOWN: InternalError,
-    Status.DATA_LOSS: InternalError,
     **{code: kind for kind, code in CODE.items()},
 }
 
