@@ -96,6 +96,18 @@ async def test_a_removal_is_told_once(registry: Registry) -> None:
         await anext(registry.watch(job.id))
 
 
+async def test_a_watch_of_one_job_that_is_resumed_tells_of_its_removal_and_ends(
+    registry: Registry,
+) -> None:
+    job = await registry.start("true")
+    ended = await job.wait()
+    await job.remove()
+    (told,) = await all_of(registry.watch(job.id, since=ended.revision))
+    assert (told.id, told.removed, told.state) == (job.id, True, JobState.EXITED)
+    with pytest.raises(JobNotFound, match="was removed"):
+        await anext(registry.watch(job.id, since=told.revision))
+
+
 async def test_revisions_go_on_after_a_restart(state: Path) -> None:
     async with Registry(state) as registry:
         before = await (await registry.start("true")).wait()

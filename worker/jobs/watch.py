@@ -33,7 +33,8 @@ async def watched(
     """See Registry.watch."""
     revisions = session.store.revisions
     revisions.check(since)
-    if job_id is not None:
+    # Who was told of a job before is told that it has been removed meanwhile.
+    if job_id is not None and not (since and _changed(session, job_id, since)):
         session.roster.find(job_id)  # raises JobNotFound
     known = since or revisions.last  # who begins with 0 was told of nothing that has gone by now
     while True:
