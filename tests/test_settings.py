@@ -20,7 +20,9 @@ GOOD = "name: x\naddress: localhost:5000\n"
         pytest.param("name: x\n", "the key address is missing", id="a missing key"),
         pytest.param(GOOD + "nmae: y\n", "unknown key 'nmae'; the keys are name", id="unknown key"),
         pytest.param(GOOD + "1: y\n", "unknown key 1", id="a key that is no text"),
-        pytest.param(GOOD + "name: y\n", "not YAML: name is given twice", id="a key given twice"),
+        pytest.param(
+            GOOD + "name: y\n", r"not YAML: name is given twice \(line 3\)", id="a key given twice"
+        ),
         pytest.param("name: [\n", "not YAML: .*line 2", id="broken YAML"),
         pytest.param("name: \t\n", "not YAML: .*line 1", id="a tab"),
         pytest.param("name: 2024-02-30\n", "not YAML: ", id="a day that doesn't exist"),

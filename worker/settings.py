@@ -103,10 +103,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        for place, (key, _) in enumerate(node.value):
+            if key.value in keys[:place]:
                 raise yaml.MarkedYAMLError(
-                    problem=f"{key} is given twice", problem_mark=node.start_mark
+                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
                 )
         return super().construct_mapping(node, deep)
 

@@ -74,6 +74,9 @@ async def test_new_certificates_are_used_without_a_refused_connection(service: S
         pytest.param(": state", ": other", "stateDirectory was", id="another state directory"),
         pytest.param("clientCA", "clientCa", "unknown key", id="a broken configuration"),
         pytest.param(": state", f": state\noutputCap: {10**17}", "outputCap", id="too much"),
+        pytest.param(
+            ": state", f": state\nlimits: {{openFiles: {2**53}}}", "openFiles", id="no kernel's"
+        ),
         pytest.param("server.key", "full.key", "key", id="a key of another certificate"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,16 @@ from cryptography.hazmat.primitives import serialization
 from certs.authority import new_authority
 from certs.folder import load_pair, write_pair
 from certs.issue import server_certificate
-from tests.e2e.service import configured, serving
+from tests.e2e.service import PROGRAM, configured, serving
+from tests.keeper.test_ways import without_cgroups
 from tests.server.test_main import CAN_BE_MENDED, changed, run
 
 NOW = datetime.now(UTC)
+# A service with these limits, which even as root has no right to more.
+BOUNDED = (
+    *("prlimit", "--nofile=1024:1024", "--core=7:7"),
+    *("setpriv", "--bounding-set=-sys_resource,-sys_nice"),
+)
 
 
 @pytest.fixture
@@ -143,6 +150,11 @@ def open_state(folder: Path) -> None:
             r"server\.yaml/x can't be the state directory: \S+ is no folder that can be written",
             id="a state that can't be made",
         ),
+        pytest.param(
+            lambda folder: changed(folder / "server.yaml", ": state", ": /proc/x"),
+            r"/proc/x can't be the state directory: /proc is no folder that can be written",
+            id="a state that nobody can make, though root has the right",
+        ),
     ],
 )
 def test_a_fault_is_one_sentence_and_status_2(
@@ -153,6 +165,52 @@ def test_a_fault_is_one_sentence_and_status_2(
     assert (status, said) == (CAN_BE_MENDED, [])
     assert re.match(rf"workerserver: .*{complaint}", complained)
     assert complained.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--check"], []], ids=["the check", "the start"])
+@pytest.mark.parametrize(
+    ("before", "limits", "complaint"),
+    [
+        pytest.param(
+            without_cgroups(),
+            "maxLimits: {memory: 64000000}",
+            "memory can't be kept here: the cgroup v2 controller memory isn't given",
+            id="without the controller",
+        ),
+        pytest.param(
+            [],
+            f"limits: {{openFiles: {2**53}}}",
+            "openFiles 9007199254740992 is above",
+            id="no kernel's",
+        ),
+        pytest.param(BOUNDED, "limits: {openFiles: 1025}", "openFiles 1025 is above", id="files"),
+        pytest.param(BOUNDED, "maxLimits: {core: 8}", "core 8 is above", id="core"),
+        pytest.param(BOUNDED, "limits: {nice: -1}", "nice -1 is below", id="nice"),
+    ],
+)
+def test_limits_that_no_job_could_be_given_are_refused_and_nothing_is_made(
+    folder: Path, before: list[str], limits: str, complaint: str, option: list[str]
+) -> None:
+    configured(folder, folder / "certificates", also=limits)
+    command = [*before, PROGRAM, "--config", str(folder / "server.yaml"), *option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (CAN_BE_MENDED, "")
+    assert done.stderr.startswith(f"workerserver: limits and maxLimits: {complaint}")
+    assert not (folder / "state").exists()
+
+
+def test_limits_up_to_our_own_are_no_fault(folder: Path) -> None:
+    limits = "limits: {openFiles: 1024, core: 7, nice: 0}"
+    configured(folder, folder / "certificates", also=limits)
+    command = [*BOUNDED, PROGRAM, "--config", str(folder / "server.yaml"), "--check"]
+    assert subprocess.run(command, timeout=30, check=False).returncode == 0
+
+
+def test_whether_a_controller_is_given_is_the_running_services_to_say(folder: Path) -> None:
+    with serving(folder, folder / "certificates"):
+        configured(folder, folder / "certificates", also="maxLimits: {memory: 64000000}")
+        command = [*without_cgroups(), PROGRAM, "--config", str(folder / "server.yaml"), "--check"]
+        assert subprocess.run(command, timeout=30, check=False).returncode == 0
 
 
 def test_what_is_near_its_end_is_no_fault_and_is_said(folder: Path) -> None:

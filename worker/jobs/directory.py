@@ -12,6 +12,7 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final
 
 from worker.errors import BadState, StateInUse
@@ -43,7 +44,7 @@ def attempt(path: Path, deadline: float) -> int | StateInUse:
 
 
 def check_usable(path: Path) -> bool:
-    """Whether it is there already. Touches nothing; raises BadState for one that won't do."""
+    """Whether it is there already. Leaves nothing behind; raises BadState for one that won't do."""
     try:
         if path.exists():
             _check_private(path, path.stat())
@@ -51,9 +52,11 @@ def check_usable(path: Path) -> bool:
         above = next(each for each in path.parents if each.exists())
     except OSError as error:
         raise BadState(f"{path} can't be the state directory: {error.strerror}") from error
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+    try:  # root has every right, also in /proc
+        Path(mkdtemp(prefix=".workerserver-", dir=above)).rmdir()
+    except OSError as error:
         what = f"{above} is no folder that can be written"
-        raise BadState(f"{path} can't be the state directory: {what}")
+        raise BadState(f"{path} can't be the state directory: {what}") from error
     return False
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from worker.errors import BadConfig, PermissionDenied
 from worker.limits import CONTROLLERS, NO_LIMITS, Limits
+from worker.server.rlimits import check_given
 from worker.spec import JobSpec
 
 NOT_NICER: Final = Limits(nice=0)
@@ -31,7 +32,8 @@ class Permitted:
         return self.limits.or_else(self.max_limits)
 
     def check_kept(self, controllers: frozenset[str]) -> None:
-        """Raises BadConfig for a default that nothing keeps here: no plain job could start."""
+        """Raises BadConfig for a default that can't be kept here: no plain job could start."""
+        check_given(self.defaults)
         for name, controller in CONTROLLERS.items():
             if getattr(self.defaults, name) is not None and controller not in controllers:
                 raise BadConfig(
