@@ -136,6 +136,11 @@ def open_state(folder: Path) -> None:
             id="an address that nobody knows",
         ),
         pytest.param(
+            lambda folder: changed(folder / "server.yaml", "localhost:0", "192.0.2.1:5000"),
+            r"can't listen on 192\.0\.2\.1:5000: this machine doesn't have that address",
+            id="an address of another machine",
+        ),
+        pytest.param(
             open_state,
             r"state can be written by others: choose a folder of its own",
             id="a state that isn't private",

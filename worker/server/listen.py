@@ -23,17 +23,18 @@ _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _FREE_PORT_TRIES: Final = 20
 
 
-def listening(address: Address) -> list[socket.socket]:
+def listening(address: Address, *, any_port: bool = False) -> list[socket.socket]:
     """A socket for each of its IP addresses that this machine has, all on one port.
 
-    `[::]` takes IPv4 as well. Raises BadConfig.
+    `any_port`: on one that is free, as for port 0. `[::]` takes IPv4 as well. Raises BadConfig.
     """
     endpoints = resolved(address)
-    tries = 1 if address.port else _FREE_PORT_TRIES
+    port = 0 if any_port else address.port
+    tries = 1 if port else _FREE_PORT_TRIES
     while True:
         tries -= 1
         try:
-            sockets = _on_one_port(endpoints, address.port)
+            sockets = _on_one_port(endpoints, port)
         except OSError as error:
             # Port 0: what is free on the first address may be taken on the second.
             if error.errno == errno.EADDRINUSE and tries:
