@@ -1,4 +1,4 @@
-"""A file system whose one file is never read to an end: who reads it sleeps, uninterruptibly.
+"""A file system whose one file is never read to an end: who reads or executes it sleeps, in D.
 
     python hanging.py FOLDER
 
@@ -52,7 +52,7 @@ def hanging(folder: Path, pid: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def attributes(node: int) -> bytes:
-    mode = stat.S_IFDIR | 0o755 if node == ROOT_NODE else stat.S_IFREG | 0o644
+    mode = stat.S_IFDIR | 0o755 if node == ROOT_NODE else stat.S_IFREG | 0o755
     return struct.pack("<QQQQQQIIIIIIIIII", node, 4096, 8, *[0] * 6, mode, 1, 0, 0, 0, 4096, 0)
 
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.service import Service, reloaded, serving, wait_log
+from tests.keeper.test_ways import without_cgroups
 from worker import Client, Job
 from worker.client import ClientConfig
 from worker.settings import Address
@@ -65,6 +68,31 @@ async def test_new_certificates_are_used_without_a_refused_connection(service: S
     assert server.read_bytes() == before
     async with client_of(service) as client:
         assert (await (await client.start("true")).wait()).exit_code == 0
+
+
+async def test_a_tree_without_a_cgroup_keeps_whom_it_has_lost_sight_of(
+    tmp_path: Path, certificates: Path
+) -> None:
+    """Seen in its job's session, it has left that, and its environment, before the stop."""
+    os.mkfifo(tmp_path / "go")
+    leaves = f"read x < {tmp_path}/go; exec env -i setsid sh -c 'echo $$; exec sleep 600'"
+    script = f"(({leaves}) &); echo up; exec sleep 600"
+    with serving(tmp_path, certificates, before=without_cgroups()) as service:
+        async with client_of(service) as client:
+            job = await client.start("bash", "-c", script)
+            await (await client.start("true")).wait()  # by now the keeper has looked
+            await asyncio.to_thread((tmp_path / "go").write_text, "\n")
+            printed = b""
+            async with aclosing(job.output()) as chunks:
+                while printed.count(b"\n") < 2:
+                    printed += (await anext(chunks)).data
+            pidfd = os.pidfd_open(int(printed.removeprefix(b"up\n")))
+            await asyncio.to_thread(reloaded, service)
+            await job.stop(grace_period=0)
+            await job.wait()
+            gone, _, _ = select.select([pidfd], [], [], 0)
+            os.close(pidfd)
+            assert gone
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Whatever is killed, whenever: the next to open the directory tells the truth."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -31,6 +32,23 @@ async def main():
                 print(job.id, flush=True)
         finally:
             print("closing", flush=True)
+
+asyncio.run(main())
+"""
+COPIED = """
+import asyncio, os, sys, time
+from worker import Registry
+
+async def main():
+    async with Registry(sys.argv[1]) as registry:
+        job = await registry.start("sh", "-c", sys.argv[2])
+        copy = os.fork()
+        if not copy:
+            os.close(1)
+            time.sleep(600)
+        print(copy, flush=True)
+        async for chunk in job.output():
+            print(chunk.data.decode(), flush=True)
 
 asyncio.run(main())
 """
@@ -143,6 +161,20 @@ async def test_a_killed_program_leaves_ended_jobs_and_the_next_one_knows(state: 
     assert (state / "jobs" / str(job_id) / "ended").exists()
     assert (status.state, status.cause) == (JobState.STOPPED, Cause.SHUTDOWN)
     assert processes(NAP) == []
+
+
+def test_a_killed_program_ends_its_jobs_though_a_copy_of_it_lives(state: Path) -> None:
+    """As multiprocessing makes them: it holds all that the program held."""
+    argv = [sys.executable, "-c", COPIED, str(state), f"echo $$; exec {NAP}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        copy, job = (int(process.stdout.readline()) for _ in range(2))
+        pidfd = os.pidfd_open(job)
+        process.kill()
+        gone, _, _ = select.select([pidfd], [], [], 10)
+        os.close(pidfd)
+        os.kill(copy, signal.SIGKILL)
+        assert gone
 
 
 async def test_what_ignores_term_outlives_its_program_only_by_its_grace(state: Path) -> None:

@@ -216,3 +216,18 @@ def test_a_full_disk_is_no_room_and_leaves_nothing(path: Path) -> None:
         store.add(row)
     assert store.digest(row.status.id) is None
     store.close()
+
+
+def test_what_a_full_disk_kept_out_is_recorded_once_there_is_room(path: Path) -> None:
+    store = Store(path)
+    (row,) = store.add(row_of())
+    (pages,) = store._database.execute("PRAGMA page_count").fetchone()
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+    end = replace(row.status, state=JobState.EXITED, reason="x" * 100_000)
+    assert not store.record(end, size=7)
+    assert store.record_rest() == []
+    store._database.execute(f"PRAGMA max_page_count = {pages + 100}")
+    assert store.record_rest() == [row.status.id]
+    assert store.find(row.status.id).status == end
+    assert (store.total.jobs, store.total.size, store.unrecorded) == (1, 7, {})
+    store.close()

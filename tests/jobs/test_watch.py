@@ -14,7 +14,7 @@ from tests.jobs.folders import request_of
 from tests.jobs.scripts import all_of
 from worker import Registry
 from worker.errors import CannotExecute, JobNotFound, NotNow
-from worker.jobs import tombstones
+from worker.jobs import roster, tombstones
 from worker.jobs.row import Row
 from worker.jobs.store import Store
 from worker.spec import JobSpec
@@ -242,14 +242,21 @@ async def test_a_job_that_nobody_can_tell_of_is_told_as_its_row_has_it(registry:
         assert told[0].id == running.id
 
 
-async def test_a_start_that_failed_leaves_no_row_though_no_watcher_can_be_told(
-    registry: Registry,
+async def test_a_start_that_failed_is_told_as_removed_once_its_row_can_go(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next server would start it."""
+    """As when a full disk has room again; then its id may be tried again, too."""
+    monkeypatch.setattr(roster, "_AGAIN_S", 0)
+    first = await (await registry.start("true")).wait()
     execute(registry, NO_TOMBSTONE_COMES)
+    job_id = uuid4()
     with pytest.raises(CannotExecute):
-        await registry.start("/nonexistent/program")
-    assert [each async for each in registry.list()] == []
+        await registry.submit(JobSpec("/nonexistent/program"), job_id=job_id)
+    execute(registry, "DROP TRIGGER none_comes")
+    async with aclosing(registry.watch(since=first.revision)) as statuses:
+        gone = await anext(status async for status in statuses if status.removed)
+    assert gone.id == job_id
+    assert await (await registry.submit(JobSpec("true"), job_id=job_id)).wait()
 
 
 async def test_an_end_that_can_not_be_recorded_is_told_all_the_same(registry: Registry) -> None:

@@ -1,12 +1,14 @@
-"""A file system that has become read-only: jobs go on, and what is dropped is counted."""
+"""A file system that has become read-only, or doesn't answer: only what needs it suffers."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.hanging import hanging
 from tests.keeper.driver import Keeper, finish, start
 from worker.keeper.frames import encode
 from worker.keeper.messages import Accepted, Ended, Input
@@ -40,7 +42,7 @@ def keeper(disk: Path, tmp_path: Path) -> Iterator[Keeper]:
     finish(started)
 
 
-def test_no_job_ends_for_it(keeper: Keeper, disk: Path) -> None:
+def test_no_job_ends_for_want_of_a_place_for_its_output(keeper: Keeper, disk: Path) -> None:
     driver = keeper.driver
     script = "echo up; while read line; do echo $line; done; exit 3"
     job = driver.spawn("sh", "-c", script, has_input=True)
@@ -52,3 +54,17 @@ def test_no_job_ends_for_it(keeper: Keeper, disk: Path) -> None:
     assert driver.file(job, "output") == b"up\n"
     (line,) = keeper.log.read_text().splitlines()[1:]
     assert line.startswith(f"keeper: job {job}: its end can't be recorded: ")
+
+
+def test_a_start_that_hangs_keeps_no_other_jobs_stdin_open(keeper: Keeper, tmp_path: Path) -> None:
+    driver = keeper.driver
+    reader = driver.spawn("cat", has_input=True)
+    with hanging(tmp_path / "mounted", keeper.process.pid) as files:
+        starting = driver.request(str(tmp_path / "mounted" / "x"))
+        driver.send(starting)
+        assert files.stdout
+        assert files.stdout.readline() == b"reading\n"
+        driver.end.sendall(encode(Input(driver.asks + 1, reader, 0, end=True), b"hello"))
+        assert driver.ended(reader)["code"] == 0
+        driver.stop(starting.job, 0)
+    assert driver.ended(starting.job)["signal"] == signal.SIGKILL

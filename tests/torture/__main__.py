@@ -34,7 +34,7 @@ def main() -> int:
             clients=given.clients,
         )
     print(report)
-    return 1 if report.faults else 0
+    return 0 if report.is_good else 1
 
 
 if __name__ == "__main__":

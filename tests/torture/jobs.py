@@ -15,30 +15,39 @@ SIGNALS = {"KILL": 9, "SEGV": 11, "TERM": 15, "USR1": 10}
 
 @dataclass(frozen=True)
 class Known:
-    """`lines` on stdout, every third also on stderr; each start leaves its id in `starts`."""
+    """`lines` on stdout, every third also on stderr; each start leaves its id in `starts`.
+
+    `beat` is the pause after each line, `pause` that after all of them, both in seconds.
+    """
 
     lines: int
+    beat: float
     pause: float
     end: str
     exit_code: int
     is_signal: bool
+    is_to_be_removed: bool
     id: UUID = field(default_factory=uuid4)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Known:
-        lines = chance.choice([0, 1, 20, 300, 2000])
+        lines, beat = chance.choice([(0, 0), (1, 0), (20, 0), (100, 0.1), (300, 0), (2000, 0)])
         pause = chance.choice([0, 0, 0, 0.2, 1.0])
-        if chance.random() < 0.25:
+        is_signal, is_to_be_removed = chance.random() < 0.25, chance.random() < 0.3
+        if is_signal:
             name, number = chance.choice(list(SIGNALS.items()))
-            return cls(lines, pause, f"kill -{name} $$", 128 + number, is_signal=True)
-        code = chance.choice([0, 1, 3, 42, 137, 255])
-        return cls(lines, pause, f"exit {code}", code, is_signal=False)
+            end, code = f"kill -{name} $$", 128 + number
+        else:
+            code = chance.choice([0, 1, 3, 42, 137, 255])
+            end = f"exit {code}"
+        return cls(lines, beat, pause, end, code, is_signal, is_to_be_removed)
 
     def spec(self, starts: Path) -> JobSpec:
         count = 'i=0; while [ $i -lt $1 ]; do echo "o$i"; [ $((i % 3)) = 0 ] && echo "e$i" >&2'
-        script = f"echo $WORKER_JOB_ID >> $2; {count}; i=$((i + 1)); done; sleep $3; {self.end}"
-        arguments = ("-c", script, "sh", str(self.lines), str(starts), str(self.pause))
-        return JobSpec("sh", arguments)
+        beat = f"sleep {self.beat}; " if self.beat else ""
+        script = f"echo $WORKER_JOB_ID >> $2; {count}; {beat}i=$((i + 1)); done; sleep $3"
+        arguments = (str(self.lines), str(starts), str(self.pause))
+        return JobSpec("sh", ("-c", f"{script}; {self.end}", "sh", *arguments))
 
     def printed(self, stream: Stream) -> bytes:
         if stream is Stream.STDERR:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from tests.e2e.service import Service
+from worker.jobs.fault import KILLED, POINTS
 
 
 class Killer:
@@ -28,6 +29,11 @@ class Killer:
     def kills(self) -> int:
         """Ours, and those at the fault points: the keeper logs each end."""
         return self._service.log.read_text().count("the server ended with status 137")
+
+    @property
+    def at_points(self) -> dict[str, int]:
+        log = self._service.log.read_text()
+        return {name: log.count(f"{KILLED}{name}\n") for name in POINTS}
 
     async def run(self, most: int, until: float) -> None:
         """Kill until there were `most` or the time (monotonic) is over."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
 from tests.torture.jobs import Known
 from worker import Client, JobStatus
-from worker.errors import Unavailable
+from worker.errors import JobExists, JobNotFound, Unavailable
 from worker.state import Stream
 
 T = TypeVar("T")
@@ -58,4 +59,18 @@ async def run_one(client: Client, known: Known, starts: Path) -> list[str]:
 
     await until_answered(start)
     output = await watched(client, known.id)
-    return known.faults(await until_answered(wait), output)
+    found = known.faults(await until_answered(wait), output)
+    if known.is_to_be_removed:
+        await removed(client, known.id)
+        with suppress(JobExists):
+            await until_answered(start)
+            found.append(f"{known.id}: started once more after it was removed")
+    return found
+
+
+async def removed(client: Client, job_id: UUID) -> None:
+    async def remove() -> None:
+        with suppress(JobNotFound):  # by a request whose answer was lost
+            await client.remove(job_id)
+
+    await until_answered(remove)

@@ -23,6 +23,8 @@ POINTS: Final = (
     *(BETWEEN_TOMBSTONE_AND_RENAME, BETWEEN_RENAME_AND_DELETION),
 )
 
+KILLED: Final = "killed "  # in the log
+
 _chances: Final = {
     name: float(chance)
     for name, _, chance in (
@@ -34,4 +36,5 @@ _chances: Final = {
 
 def point(name: str) -> None:
     if name in _chances and random.random() < _chances[name]:  # noqa: S311 - no secret
+        os.write(2, f"{KILLED}{name}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
