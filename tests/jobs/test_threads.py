@@ -1,7 +1,9 @@
 """Where no thread can be started any more, what has its threads already goes on."""
 
 import resource
+import sys
 import threading
+from asyncio import create_subprocess_exec
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,22 @@ from worker import Registry
 from worker.errors import NoRoom
 from worker.jobs.threads import Threads
 from worker.state import JobState
+
+ROOT = Path(__file__).parents[2]
+IN_A_COPY = """
+import asyncio, os, sys
+from worker import Registry
+
+async def main(state):
+    async with Registry(state) as registry:
+        return (await (await registry.start("sh", "-c", "exit 3")).wait()).exit_code
+
+asyncio.run(main(sys.argv[1]))
+copy = os.fork()
+if not copy:
+    os._exit(asyncio.run(main(sys.argv[1])))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
+"""
 
 
 @contextmanager
@@ -48,3 +66,8 @@ async def test_what_finds_no_thread_is_no_room_and_may_be_tried_again() -> None:
         await threads.run(bool)
     assert await threads.run(int, "3") == 3
     threads.start().shutdown()
+
+
+async def test_a_copy_of_the_program_starts_its_own(state: Path) -> None:
+    copying = await create_subprocess_exec(sys.executable, "-c", IN_A_COPY, state, cwd=ROOT)
+    assert await copying.wait() == 3

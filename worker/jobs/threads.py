@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,9 +26,15 @@ log = logging.getLogger(__name__)
 
 
 class Threads:
-    def __init__(self, name: str, number: int) -> None:
-        self._name, self._number = name, number
+    """`may_hang`: who is cancelled doesn't wait for what he has asked for."""
+
+    def __init__(self, name: str, number: int, *, may_hang: bool = False) -> None:
+        self._name, self._number, self._may_hang = name, number, may_hang
         self._started: ThreadPoolExecutor | None = None
+        os.register_at_fork(after_in_child=self._forget)  # the copy has none of them
+
+    def _forget(self) -> None:
+        self._started = None
 
     def start(self) -> ThreadPoolExecutor:
         """Starting twice is no error. Raises NoRoom."""
@@ -48,15 +55,21 @@ class Threads:
         return self._started
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What it returns or raises, or NoRoom; cancelled, it goes on without us."""
+        """What it returns or raises, or NoRoom. Cancelled, it is done to its end all the same."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.start(), partial(function, *args, **kwargs))
+        doing = loop.run_in_executor(self.start(), partial(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            if not self._may_hang:
+                await asyncio.wait([doing])
+            raise
 
 
 ENDS: Final = Threads("end", 6)  # the folders of jobs: made durable, deleted, adopted
 TAILS: Final = Threads("tail", 2)
 # Homes, and users that a network knows: where it doesn't answer, starts wait, and nothing else.
-HOMES: Final = Threads("home", 8)
+HOMES: Final = Threads("home", 8, may_hang=True)
 
 
 def start_all() -> None:
