@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,9 +126,13 @@ def reloaded(service: Service) -> None:
 
 def wait_log(service: Service, text: str) -> None:
     """Until its log says so."""
+    wait_until(lambda: text in service.log.read_text(), service.log)
+
+
+def wait_until(condition: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while text not in service.log.read_text():
-        assert time.monotonic() < deadline, service.log.read_text()
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
         os.sched_yield()
 
 

@@ -5,17 +5,21 @@ import os
 import select
 import shutil
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import Service, reloaded, serving, wait_log
+from tests.e2e.service import Service, reloaded, serving, wait_log, wait_until
 from tests.keeper.test_ways import without_cgroups
+from tests.server.raw import client_tls, raw
 from worker import Client, Job
 from worker.client import ClientConfig
+from worker.limits import Limits
 from worker.settings import Address
+from worker.state import Cause
 
 
 @pytest.fixture
@@ -68,6 +72,67 @@ async def test_new_certificates_are_used_without_a_refused_connection(service: S
     assert server.read_bytes() == before
     async with client_of(service) as client:
         assert (await (await client.start("true")).wait()).exit_code == 0
+
+
+def lines_since(service: Service, size: int) -> list[str]:
+    return service.log.read_text()[size:].splitlines()
+
+
+async def test_a_server_that_can_not_start_says_so_in_a_line_each_time_and_jobs_go_on(
+    service: Service,
+) -> None:
+    key = service.certificates / "server.key"
+    async with client_of(service) as client:
+        timed = await client.start("sleep", "600", limits=Limits(time=1))
+        short = await client.start("sh", "-c", "read x; exit 3", input=True)
+        key.rename(key.with_suffix(".away"))
+        size, began = service.log.stat().st_size, time.monotonic()
+        os.kill(service.server_pid, signal.SIGKILL)
+        ended = service.folder / "state" / "jobs" / str(timed.id) / "ended"
+
+        def has_tried() -> bool:
+            return ended.exists() and len(lines_since(service, size)) > 4
+
+        await asyncio.to_thread(wait_until, has_tried, service.log)
+        assert time.monotonic() - began > 0.1 + 0.2 + 0.4
+        first, *others = lines_since(service, size)
+        assert first.startswith("keeper: the server ended with status 137: ")
+        (said,) = set(others)
+        assert said.startswith(f"workerserver: {key}: No such file or directory")
+        key.with_suffix(".away").rename(key)
+        assert (await asyncio.to_thread(service.line)).startswith("listening on ")
+        await short.send_input(b"")
+        assert (await timed.wait()).cause is Cause.TIME_LIMIT
+        assert (await short.wait()).exit_code == 3
+
+
+def sockets(pid: int) -> set[str]:
+    """Those that two processes share bear one name."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return {each for each in found if each.startswith("socket:")}
+
+
+async def test_who_comes_while_the_old_server_waits_for_a_sleeper_waits_for_the_next(
+    service: Service,
+) -> None:
+    async with client_of(service) as client:
+        job = await client.start("sleep", "600")
+        async with raw(service.port, client_tls(service.certificates, "full")) as sleeper:
+            await sleeper.read()
+            old = service.server_pid
+            service.keeper.send_signal(signal.SIGHUP)
+
+            def listens_no_more() -> bool:
+                return not sockets(service.keeper.pid) & sockets(old)
+
+            await asyncio.to_thread(wait_until, listens_no_more, service.log)
+            assert service.server_pid == old
+            await job.signal("CONT")  # it is asked once, whatever the answer
+            assert service.server_pid != old
+        await job.stop(grace_period=0)
 
 
 async def test_a_tree_without_a_cgroup_keeps_whom_it_has_lost_sight_of(

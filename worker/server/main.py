@@ -94,6 +94,8 @@ def controllers(state: Path) -> frozenset[str]:
 def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     lock_fd = locked(config)
     sockets = [each.detach() for each in listening(config.listen_address)]
+    if config.permitted.job_user is None:
+        say("jobs run as the service's own user, and can read its key: see jobUser")
     listen = ["--listen", ",".join(map(str, sockets))]
     given = ["--config", str(file), *listen]
     given += ["--address", str(config.listen_address), "--state", str(config.state_directory)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from worker.errors import BadConfig, WorkerError
+from worker.jobs.directory import check_usable
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.main import CAN_BE_MENDED, say
@@ -25,7 +26,7 @@ def main() -> int:
 
 
 def check_replaceable(given: Started) -> None:
-    """Raises BadConfig. `given`: what the service was started with."""
+    """Raises BadConfig, BadState. `given`: what the service was started with."""
     file = given.config
     config = ServerConfig.load(file)
     config.permitted.check_kept(given.controllers)
@@ -38,6 +39,7 @@ def check_replaceable(given: Started) -> None:
         raise BadConfig(
             f"{file}: stateDirectory was {given.state}: to change it, restart the service"
         )
+    check_usable(config.state_directory)
 
 
 def _is_same(folder: Path, state: Path) -> bool:

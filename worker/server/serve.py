@@ -57,8 +57,6 @@ async def serve(
     config: ServerConfig, sockets: Sequence[socket.socket], keeper: socket.socket
 ) -> int:
     """Until the keeper is gone."""
-    if config.permitted.job_user is None:
-        log.warning("jobs run as the service's own user, and can read its key: see jobUser")
     context = server_context(config.client_ca, config.server_certificate, config.server_key)
     async with (
         Registry(
@@ -68,15 +66,17 @@ async def serve(
             job_user=config.permitted.job_user,
         ) as registry,
         door_of(Service(registry, config.permitted)) as door,
-        accepting(door, sockets, context),
         watching(terms_of(config, context)),
         asyncio.TaskGroup() as tasks,
     ):
-        keep_loaded()
-        registry.ready(config.shutdown_grace)
-        announce(config.listen_address, sockets)
-        leaving = tasks.create_task(leave(registry, door))
-        if await registry.wait_keeper_gone():
+        async with accepting(door, sockets, context):
+            keep_loaded()
+            registry.ready(config.shutdown_grace)
+            announce(config.listen_address, sockets)
+            leaving = tasks.create_task(leave(registry, door))
+            is_done = await registry.wait_keeper_gone()
+        # Who comes from here on waits for the next server.
+        if is_done:
             await leaving
             await door.wait_empty()
             return 0
