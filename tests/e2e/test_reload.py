@@ -128,8 +128,10 @@ async def test_who_comes_while_the_old_server_waits_for_a_sleeper_waits_for_the_
             def listens_no_more() -> bool:
                 return not sockets(service.keeper.pid) & sockets(old)
 
+            pidfd = os.pidfd_open(old)
             await asyncio.to_thread(wait_until, listens_no_more, service.log)
-            assert service.server_pid == old
+            assert select.select([pidfd], [], [], 0.2)[0] == []  # it waits for the sleeper
+            os.close(pidfd)
             await job.signal("CONT")  # it is asked once, whatever the answer
             assert service.server_pid != old
         await job.stop(grace_period=0)
