@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 import typer
 
-from cli.descriptors import say
+from cli.descriptors import STDERR, sentence_line
+from cli.flow import write_what_fits
 from cli.statuses import ExitStatus
 from worker.client import Client, ClientConfig
 from worker.errors import BadConfig
@@ -35,19 +36,26 @@ def connected(
     context: typer.Context,
     task: Callable[[Client], Awaitable[Result]],
     *,
-    interrupted: str = "interrupted",
+    interrupted: str | Callable[[], str] = "interrupted",
 ) -> Result:
-    """What `task` returns; a Ctrl-C says `interrupted` and ends with its status."""
+    """What `task` returns; a Ctrl-C ends with its status, and says `interrupted` or what that does.
+
+    Before there was a connection nothing can have been asked for: that is said instead.
+    """
+    has_connected = False
 
     async def run() -> Result:
+        nonlocal has_connected
         async with Client(config_of(context.obj.config)) as client:
+            has_connected = True
             return await task(client)
 
     try:
         with _ctrl_c_raised():
             return asyncio.run(run())
     except KeyboardInterrupt:
-        say(interrupted)
+        told = interrupted if isinstance(interrupted, str) else interrupted()
+        _say_if_there_is_room(told if has_connected else "interrupted: nothing was asked for yet")
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
@@ -86,7 +94,12 @@ def found() -> Path:
 
 class Notices(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
+        _say_if_there_is_room(record.getMessage())
+
+
+def _say_if_there_is_room(sentence: str) -> None:
+    """A reader that is slow, or doesn't read, keeps the loop from nothing, nor us from ending."""
+    write_what_fits(STDERR, sentence_line(sentence))
 
 
 def say_notices() -> None:

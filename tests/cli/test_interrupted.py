@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import select
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
@@ -12,7 +16,8 @@ import pytest
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import PROGRAM, TIMEOUT, Program
-from tests.client.scripted import answering, serving
+from tests.client.scripted import answering, client_of, serving
+from tests.client.strangers import listening
 
 pytestmark = pytest.mark.every_python
 
@@ -31,6 +36,16 @@ class Hangs:
         await self._answer(stream)
         self.asked.set()
         await asyncio.get_running_loop().create_future()
+
+
+class Dialled(asyncio.Protocol):
+    """Says nothing, so that the handshake doesn't end."""
+
+    def __init__(self) -> None:
+        self.dialled = asyncio.Event()
+
+    def data_received(self, _: bytes) -> None:
+        self.dialled.set()
 
 
 async def ended(process: Popen[bytes]) -> tuple[int, str]:
@@ -67,6 +82,57 @@ async def test_ctrl_c_says_what_may_have_happened(
         assert len(stderr.splitlines()) == 1
         assert said in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The end for writing; nobody reads."""
+    reader, writer = os.pipe()
+    while select.select([], [writer], [], 0)[1]:
+        os.write(writer, b"x" * select.PIPE_BUF)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("verb", ["logs", "query"])
+async def test_ctrl_c_ends_it_though_nobody_reads_what_is_said(
+    program: Program, certificates: Path, full_pipe: int, verb: str
+) -> None:
+    script = Hangs()
+    async with serving(certificates, GetOutput=script, QueryStatus=script) as config:
+        program.configure(config)
+        with program.popen(verb, JOB, stderr=full_pipe) as process:
+            await script.asked.wait()
+            process.send_signal(signal.SIGINT)
+            try:
+                assert await asyncio.to_thread(process.wait, TIMEOUT) == ExitStatus.INTERRUPTED
+            finally:
+                process.kill()
+
+
+def test_a_notice_waits_for_no_reader(full_pipe: int) -> None:
+    """It is said from within the loop, which hears no signal meanwhile."""
+    script = (
+        "import logging; from cli.session import say_notices\n"
+        "say_notices(); logging.getLogger('worker.client').warning('a notice')"
+    )
+    subprocess.run([sys.executable, "-c", script], stderr=full_pipe, timeout=TIMEOUT, check=True)
+
+
+@pytest.mark.parametrize("arguments", [["run", "--", "ls"], ["start", "--", "ls"], ["rm", JOB]])
+async def test_ctrl_c_before_there_is_a_connection_speaks_of_no_job(
+    program: Program, certificates: Path, arguments: list[str]
+) -> None:
+    silent = Dialled()
+    async with listening(lambda: silent) as address:
+        program.configure(client_of(certificates, address))
+        with program.popen(*arguments) as process:
+            await silent.dialled.wait()
+            process.send_signal(signal.SIGINT)
+            status, stderr = await ended(process)
+    assert status == ExitStatus.INTERRUPTED
+    assert stderr == "workerclient: interrupted: nothing was asked for yet\n"
 
 
 def test_ctrl_c_before_it_is_ready_is_quiet(program: Program, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -37,7 +37,9 @@ class Listens(asyncio.Protocol):
 
 @asynccontextmanager
 async def listening(
-    protocol: type[asyncio.Protocol], context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    protocol: Callable[[], asyncio.Protocol],
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Address]:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, host, 0, ssl=context)
