@@ -17,20 +17,21 @@ ENDING: Final = [
 
 
 class Asked:
-    """How often we were asked to end."""
+    """How often we were asked to end, and whether that ended the job."""
 
     def __init__(self) -> None:
         self.once = asyncio.Event()
         self.twice = asyncio.Event()
+        self.job_ended = asyncio.Event()  # as far as is known here
 
 
 @contextmanager
-def ending_asked() -> Iterator[Asked]:
+def ending_heard(asked: Asked) -> Iterator[None]:
     """The third signal has its usual effect, whatever is being waited for.
 
     Signals that somebody had ignored stay so (nohup, a shell's background).
     """
-    loop, asked = asyncio.get_running_loop(), Asked()
+    loop = asyncio.get_running_loop()
 
     def ask() -> None:
         if asked.once.is_set():
@@ -49,6 +50,6 @@ def ending_asked() -> Iterator[Asked]:
                 loop.add_signal_handler(each, ask)
                 taken.append(each)
     try:
-        yield asked
+        yield
     finally:
         give_back()

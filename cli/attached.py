@@ -1,18 +1,22 @@
 """A job in the foreground: what ends us ends the job.
 
 Ctrl-C, SIGTERM (`timeout 5 workerclient run ...`) and SIGHUP (the terminal is closed) stop it,
-the second one kills it, the third one leaves it. Output that nobody takes stops it, too. A client
-that is killed or loses the connection leaves it running: `workerclient ls` shows it.
+the second one kills it, and what isn't written soon after its end is left out; the third one leaves
+it. Output that nobody takes stops it, too. A client that is killed or loses the connection leaves
+it running: `workerclient ls` shows it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Final
 from uuid import UUID
 
 from cli.asked import Asked
-from cli.descriptors import STDOUT, CannotWrite, ReaderGone, reader_watched
-from cli.flow import Flow
+from cli.descriptors import CannotWrite, ReaderGone, reader_watched
+from cli.flow import Flow, say_what_fits
 from cli.lines import Lines, Look
 from cli.output import copy
 from cli.stdin import pieces_of_stdin
@@ -20,6 +24,8 @@ from cli.together import together
 from worker.errors import NotNow, WorkerError
 from worker.job import Job
 from worker.state import JobStatus
+
+REST_TIME: Final = 1.0  # seconds after the end of a job that we were asked twice to end
 
 
 async def started(starting: Awaitable[Job], job_id: UUID, asked: Asked, flow: Flow) -> Job:
@@ -38,14 +44,15 @@ async def _tell_ending(job_id: UUID, asked: Asked, flow: Flow) -> None:
 
 async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input: bool) -> JobStatus:
     """The final status."""
+    lines = Lines(job.id, look)
     try:
-        async with together() as tasks:
-            aside = [tasks.create_task(_ends(job, asked, flow))]
+        async with together() as tasks, asyncio.timeout(None) as patience:
+            aside = [tasks.create_task(_ends(job, asked, flow, patience))]
             if has_input:
                 aside.append(tasks.create_task(_fed(job, flow)))
             try:
-                async with reader_watched(STDOUT):
-                    await copy(job.output(tagged=True), Lines(job.id, look), flow)
+                async with reader_watched():
+                    await copy(job.output(tagged=True), lines, flow)
                 return await job.wait()
             except (ReaderGone, CannotWrite) as error:  # a local program would have ended, too
                 why = "nobody reads" if isinstance(error, ReaderGone) else "nothing takes"
@@ -57,21 +64,35 @@ async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input:
                     each.cancel()
     except (ReaderGone, CannotWrite):
         raise
+    except TimeoutError:  # of our patience alone: the client's errors are of another kind
+        rest = f"workerclient logs --since-offset {lines.offset} {job.id}"
+        say_what_fits(f"job {job.id} has ended, the rest of its output is left out: {rest}")
+        return await job.wait()
     except Exception:
         await flow.say(f"job {job.id} may still run: workerclient logs {job.id}")
         raise
 
 
-async def _ends(job: Job, asked: Asked, flow: Flow) -> None:
+async def _ends(job: Job, asked: Asked, flow: Flow, patience: asyncio.Timeout) -> None:
     """Nothing here waits for an answer or a reader before the next signal is heard."""
     await asked.once.wait()
     async with together() as tasks:
         tasks.create_task(flow.say(f"stopping job {job.id}; once more kills it"))
+        tasks.create_task(_watched(job, asked))
         stopping = tasks.create_task(_stopped(job, None, flow))
         await asked.twice.wait()
         stopping.cancel()
-        tasks.create_task(flow.say(f"killing job {job.id}; once more leaves it"))
-        tasks.create_task(_stopped(job, 0, flow))
+        if not asked.job_ended.is_set():
+            tasks.create_task(flow.say(f"killing job {job.id}; once more leaves it"))
+            tasks.create_task(_stopped(job, 0, flow))
+        await asked.job_ended.wait()
+        patience.reschedule(asyncio.get_running_loop().time() + REST_TIME)
+
+
+async def _watched(job: Job, asked: Asked) -> None:
+    with suppress(WorkerError):  # its output fails as well, and tells
+        await job.wait()
+        asked.job_ended.set()
 
 
 async def _stopped(job: Job, grace_period: float | None, flow: Flow) -> None:

@@ -61,25 +61,25 @@ def put(descriptor: int, data: memoryview, opened: int | None = None) -> int:
 
 
 @asynccontextmanager
-async def reader_watched(descriptor: int) -> AsyncIterator[None]:
-    """Raise ReaderGone in this block once nobody reads a pipe any more, also while it is silent."""
+async def reader_watched() -> AsyncIterator[None]:
+    """Raise ReaderGone in this block once nobody reads from stdout, also while it is silent."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as limit:
 
             def end() -> None:
-                loop.remove_reader(descriptor)
+                loop.remove_reader(STDOUT)
                 limit.reschedule(loop.time())
 
             # Elsewhere than on Linux this may not work: there the next write will tell.
             with suppress(NotImplementedError, OSError):
-                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-                    loop.add_reader(descriptor, end)
+                if stat.S_ISFIFO(os.fstat(STDOUT).st_mode):
+                    loop.add_reader(STDOUT, end)
             try:
                 yield
             finally:
                 with suppress(NotImplementedError, OSError):
-                    loop.remove_reader(descriptor)
+                    loop.remove_reader(STDOUT)
     except TimeoutError as error:
         if limit.expired():
             raise ReaderGone from error

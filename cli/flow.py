@@ -52,6 +52,11 @@ def write_what_fits(descriptor: int, data: bytes) -> None:
             left = left[taken:] if taken else left[:0]
 
 
+def say_what_fits(sentence: str) -> None:
+    """A reader that doesn't read keeps the loop from nothing, nor us from ending."""
+    write_what_fits(STDERR, sentence_line(sentence))
+
+
 @cache
 def opened(descriptor: int) -> int:
     """A terminal once more, non-blocking for us alone: how much room it has nobody can ask."""

@@ -44,6 +44,7 @@ class Lines:
         self._look = look
         self._is_whole = look.names or look.json
         self._open: dict[Stream, Line] = {}
+        self.offset = 0  # all before it is shown
 
     @property
     def tell_gaps(self) -> bool:
@@ -66,6 +67,11 @@ class Lines:
         for part in _cut(chunk):
             yield from self._add(chunk, offset, part)
             offset += len(part)
+
+    def pass_by(self, chunk: Chunk) -> None:
+        """What `take` has given of it is written."""
+        kept = [line.offset for line in self._open.values()] if self._is_whole else []
+        self.offset = min([*kept, chunk.offset + len(chunk.data)])
 
     def rest(self) -> Iterator[Piece]:
         """No more of them comes: what has no line end is complete."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from cli.descriptors import STDOUT, reader_watched, say
+from cli.descriptors import reader_watched, say
 from cli.each import Failures, each
 from cli.json_option import AsJson
 from cli.lines import Lines, Look
@@ -98,7 +98,7 @@ def logs(
         async def add(job: UUID) -> None:
             jobs.append(job)
 
-        async with reader_watched(STDOUT):
+        async with reader_watched():
             await each(client, digits, add, failures)
             look = Look(timestamps=timestamps, names=len(digits) > 1, json=json)
             async with together() as tasks:

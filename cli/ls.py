@@ -83,7 +83,7 @@ def ls(
     async def listed(client: Client) -> None:
         flow = Flow()
         await flow.write(STDOUT, text_bytes("" if json else HEAD))
-        async with reader_watched(STDOUT):
+        async with reader_watched():
             since = await _reached(client) if watch else 0
             shown: set[UUID] = set()
             async with aclosing(_found(client, which, flow)) as jobs:

@@ -21,6 +21,7 @@ async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines, flow: Flow) ->
                     await flow.say(lines.dropped(chunk))
                 for descriptor, pieces in groupby(lines.take(chunk), key=itemgetter(0)):
                     await flow.write(descriptor, b"".join(data for _, data in pieces))
+                lines.pass_by(chunk)
     except BaseException:
         for descriptor, data in lines.rest():
             write_what_fits(descriptor, data)

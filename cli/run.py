@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import typer
 
-from cli.asked import ending_asked
+from cli.asked import Asked, ending_heard
 from cli.attached import attached, started
 from cli.descriptors import say, write_text
 from cli.flow import Flow
@@ -63,18 +63,22 @@ def run(
     if manner.detach:
         print_started(context, spec, json=json)
         return
-    job_id = uuid4()
+    job_id, asked = uuid4(), Asked()
 
-    async def ran(client: Client) -> tuple[JobStatus, bool]:
+    async def ran(client: Client) -> JobStatus:
         flow, look = Flow(), Look(timestamps=manner.timestamps, json=json)
-        with ending_asked() as asked:
+        with ending_heard(asked):
             job = await started(client.submit(spec, job_id), job_id, asked, flow)
             if manner.show_id:
                 await flow.say(f"job {job.id}")
-            status = await attached(job, asked, look, flow, has_input=manner.stdin)
-            return status, asked.once.is_set()
+            return await attached(job, asked, look, flow, has_input=manner.stdin)
 
-    status, was_asked = connected(context, ran, interrupted=f"job {job_id} may run: query it")
+    def left() -> str:
+        state = "has ended" if asked.job_ended.is_set() else "may run"
+        return f"interrupted: job {job_id} {state}: query it"
+
+    status = connected(context, ran, interrupted=left)
+    was_asked = asked.once.is_set()
     if json:
         write_text(as_json(status))
     if (why := why_cut_short(status, was_asked=was_asked)) and status.state is not JobState.LOST:

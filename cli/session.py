@@ -14,8 +14,7 @@ from typing import Final, TypeVar
 
 import typer
 
-from cli.descriptors import STDERR, sentence_line
-from cli.flow import write_what_fits
+from cli.flow import say_what_fits
 from cli.statuses import ExitStatus
 from worker.client import Client, ClientConfig
 from worker.errors import BadConfig
@@ -55,7 +54,7 @@ def connected(
             return asyncio.run(run())
     except KeyboardInterrupt:
         told = interrupted if isinstance(interrupted, str) else interrupted()
-        _say_if_there_is_room(told if has_connected else "interrupted: nothing was asked for yet")
+        say_what_fits(told if has_connected else "interrupted: nothing was asked for yet")
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
@@ -94,12 +93,7 @@ def found() -> Path:
 
 class Notices(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _say_if_there_is_room(record.getMessage())
-
-
-def _say_if_there_is_room(sentence: str) -> None:
-    """A reader that is slow, or doesn't read, keeps the loop from nothing, nor us from ending."""
-    write_what_fits(STDERR, sentence_line(sentence))
+        say_what_fits(record.getMessage())
 
 
 def say_notices() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from cli.amounts import seconds_of
-from cli.descriptors import STDOUT, reader_watched, say, write_text
+from cli.descriptors import reader_watched, say, write_text
 from cli.json_option import AsJson
 from cli.naming import Named, ids_of
 from cli.render import as_json
@@ -42,7 +42,7 @@ def wait(
 
     async def waited(client: Client) -> list[JobStatus]:
         ids = await ids_of(client, digits)
-        async with reader_watched(STDOUT) if json else nullcontext():
+        async with reader_watched() if json else nullcontext():
             return await (_first if any_ else _all)(client, ids, timeout)
 
     statuses = connected(context, waited, interrupted="interrupted: jobs go on")

@@ -1,6 +1,7 @@
 """`run` and `logs` hear each signal, whatever they wait for: an answer, a start, a reader."""
 
 import asyncio
+import itertools
 import os
 import select
 import signal
@@ -16,14 +17,14 @@ from uuid import UUID
 import pytest
 from grpclib.const import Status
 
-from cli.asked import Asked, ending_asked
+from cli.asked import Asked, ending_heard
 from cli.attached import attached
 from cli.flow import Flow
 from cli.lines import Look
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program
-from tests.client.scripted import Message, Script, serving
+from tests.client.scripted import Message, Script, answering, serving
 from worker import Registry
 
 ID = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
@@ -142,6 +143,56 @@ async def test_the_second_signal_kills_and_the_third_leaves_though_no_stop_is_an
         assert await ended(process) == -signal.SIGTERM
 
 
+async def test_the_second_signal_leaves_out_the_output_that_nobody_has_read(
+    connected: Program,
+) -> None:
+    with unread(connected, "run", "--", "yes") as (process, writer):
+        await full(writer)
+        process.send_signal(signal.SIGINT)
+        job = (await line(process)).split("stopping job ")[1].split(";")[0]
+        assert (await connected.aside("wait", job)).status == 128 + signal.SIGTERM
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == 128 + signal.SIGTERM
+        told = await line(process)
+    offset = told.split("left out: workerclient logs --since-offset ")[1].split()[0]
+    assert 0 < int(offset) < 1024 * 1024
+
+
+async def test_output_that_is_read_is_whole_though_its_job_is_killed(connected: Program) -> None:
+    script = 'trap "" TERM; head -c 100000 /dev/zero; exec sleep 98756'
+    with connected.popen("run", "--", "sh", "-c", script) as process:
+        assert process.stdout
+        assert await asyncio.to_thread(os.read, process.stdout.fileno(), 1) == b"\0"
+        for said in ("stopping job", "killing job"):
+            process.send_signal(signal.SIGTERM)
+            assert said in await line(process)
+        stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
+    assert (process.returncode, len(stdout), stderr) == (137, 99_999, b"")
+
+
+async def test_the_third_signal_knows_that_the_job_has_ended(
+    program: Program, certificates: Path
+) -> None:
+    scripts, waits = Scripts(), itertools.count()
+
+    async def wait(stream: Any) -> None:
+        if next(waits):  # the first alone is answered
+            await asyncio.get_running_loop().create_future()
+        await answering(wire.QueryStatusResponse(wire.JobStatus["STOPPED"]))(stream)
+
+    async with serving(certificates, **scripts.all | {"Wait": wait}) as config:
+        program.configure(config)
+        with unread(program, "run", "--", "yes") as (process, writer):
+            await full(writer)
+            for said in ("stopping job", "the rest of its output is left out"):
+                process.send_signal(signal.SIGINT)
+                while said not in await line(process):
+                    pass
+            process.send_signal(signal.SIGINT)
+            assert await ended(process) == ExitStatus.INTERRUPTED
+            assert f"job {scripts.job} has ended: query it" in await line(process)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_during_the_start_stops_the_job_once_it_is_started(
     program: Program, scripts: Scripts, how: signal.Signals
@@ -193,5 +244,5 @@ async def test_a_system_without_signal_handlers_is_no_fault(
         raise NotImplementedError
 
     monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", missing)
-    with ending_asked() as asked:
-        assert not asked.once.is_set()
+    with ending_heard(Asked()):
+        pass
