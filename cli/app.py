@@ -21,6 +21,7 @@ from cli.options import as_typed
 from cli.parameters import spread
 from cli.session import Invocation, say_notices
 from cli.statuses import MEANING, ExitStatus, as_told_by, exit_status
+from cli.stdin import CannotRead
 from worker.errors import InvalidRequest, WorkerError
 
 STATUSES = "\b\nExit status:\n" + "\n".join(f"{s.value:>4}  {text}" for s, text in MEANING.items())
@@ -98,7 +99,7 @@ def run_line(arguments: list[str]) -> int:
         path = context.command_path if context else f"workerclient {invocation.verb or ''}".strip()
         say(f"{error.format_message()} (see {path} --help)")
         return as_told_by(invocation.verb, ExitStatus.SETUP)
-    except (WorkerError, CannotWrite) as error:
+    except (WorkerError, CannotWrite, CannotRead) as error:
         say(as_typed(error) if isinstance(error, InvalidRequest) else str(error))
         return as_told_by(invocation.verb, exit_status(error))
     except Exception as fault:

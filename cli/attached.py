@@ -19,7 +19,7 @@ from cli.descriptors import CannotWrite, ReaderGone, reader_watched
 from cli.flow import Flow, say_what_fits
 from cli.lines import Lines, Look
 from cli.output import copy
-from cli.stdin import pieces_of_stdin
+from cli.stdin import CannotRead, pieces_of_stdin
 from cli.together import together
 from worker.errors import NotNow, WorkerError
 from worker.job import Job
@@ -62,7 +62,7 @@ async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input:
             finally:
                 for each in aside:
                     each.cancel()
-    except (ReaderGone, CannotWrite):
+    except (ReaderGone, CannotWrite, CannotRead):
         raise
     except TimeoutError:  # of our patience alone: the client's errors are of another kind
         rest = f"workerclient logs --since-offset {lines.offset} {job.id}"
@@ -107,5 +107,9 @@ async def _fed(job: Job, flow: Flow) -> None:
         await job.send_input(pieces_of_stdin())
     except NotNow:
         pass  # the job has ended, or has closed its stdin: its own affair
+    except CannotRead:
+        await flow.say(f"stopping job {job.id}: it can't have all of its input")
+        await _stopped(job, None, flow)
+        raise
     except WorkerError as error:
         await flow.say(f"stdin: {error}")

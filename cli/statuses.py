@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from cli.descriptors import CannotWrite
+from cli.stdin import CannotRead
 from worker.errors import (
     InternalError,
     JobError,
@@ -62,6 +63,7 @@ STATUS: Final[dict[type[BaseException], ExitStatus]] = {
     Unavailable: ExitStatus.UNAVAILABLE,
     InternalError: ExitStatus.FAULT,
     JobError: ExitStatus.REFUSED,
+    CannotRead: ExitStatus.SETUP,
     CannotWrite: ExitStatus.CANNOT_WRITE,
 }
 

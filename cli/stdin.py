@@ -11,8 +11,12 @@ STDIN: Final = 0
 PIECE: Final = 64 * 1024  # bytes
 
 
+class CannotRead(Exception):
+    """Stdin failed: that is not its end."""
+
+
 async def pieces_of_stdin() -> AsyncIterator[bytes]:
-    """Up to its end. Nothing is read ahead: what the job doesn't take is left to others."""
+    """Up to its end, or CannotRead. Nothing is read ahead: what the job doesn't take is left."""
     loop = asyncio.get_running_loop()
     while True:
         readable = loop.create_future()
@@ -29,8 +33,8 @@ async def pieces_of_stdin() -> AsyncIterator[bytes]:
             data = os.read(STDIN, PIECE)
         except BlockingIOError:
             continue
-        except OSError:  # a terminal that has gone
-            return
+        except OSError as error:
+            raise CannotRead(f"can't read stdin: {error.strerror}") from error
         if not data:
             return
         yield data

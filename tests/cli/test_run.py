@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import PROGRAM, Program
+from cli.statuses import ExitStatus
+from tests.cli.program import PROGRAM, TIMEOUT, Program
 from worker.client import Client, ClientConfig
 from worker.listing import JobFilter
 
@@ -50,6 +53,27 @@ async def test_dashes_are_the_jobs(program: Program) -> None:
 
 async def test_stdin_is_nobodys_unless_it_is_asked_for(program: Program) -> None:
     assert (await program.aside("run", "--", "cat")).stdout == b""
+
+
+async def test_a_stdin_that_fails_is_not_at_its_end(program: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+    with ours, program.popen("run", "--stdin", "--", "cat", stdin=ours.fileno()) as process:
+        sender.sendall(b"half of it")
+        assert process.stdout
+        assert await asyncio.to_thread(os.read, process.stdout.fileno(), 10) == b"half of it"
+        # Closed so, it is reset.
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sender.close()
+        _, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
+    stopping, why = stderr.decode().splitlines()
+    assert (process.returncode, why) == (
+        ExitStatus.OURS,
+        "workerclient: can't read stdin: Connection reset by peer",
+    )
+    job = stopping.split("stopping job ")[1].split(":")[0]
+    assert (await program.aside("wait", job)).status == 128 + signal.SIGTERM
 
 
 async def test_a_failure_of_ours_is_told_from_the_jobs(program: Program) -> None:

@@ -1,17 +1,24 @@
 """Several jobs on one command line: what fails for one keeps nothing from the others."""
 
+import asyncio
 import json
 import os
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from cli.statuses import ExitStatus
+from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program
 from tests.cli.test_as_a_command import started, told
+from tests.client.scripted import answering, serving
 from tests.e2e.service import Service
 
 UNKNOWN = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+ANOTHER = "7d1e7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
+RUNNING = wire.QueryStatusResponse(job_status=wire.JobStatus["RUNNING"])
 
 
 def test_a_job_is_stopped_though_one_before_it_is_unknown(connected: Program) -> None:
@@ -42,6 +49,29 @@ def test_what_can_be_shown_is_shown(connected: Program, verb: str) -> None:
     shown = connected.run(verb, UNKNOWN, job)
     assert (shown.status, f"no job has the id {UNKNOWN}" in shown.said) == (3, True)
     assert b"shown" in shown.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_what_is_known_is_shown_before_the_next_is_asked_for(
+    program: Program, certificates: Path, options: list[str]
+) -> None:
+    answer, asked = answering(RUNNING), asyncio.Queue[None]()
+
+    async def first_alone(stream: Any) -> None:
+        asked.put_nowait(None)
+        if asked.qsize() > 1:
+            await asyncio.get_running_loop().create_future()
+        await answer(stream)
+
+    async with serving(certificates, QueryStatus=first_alone) as config:
+        program.configure(config)
+        with program.popen("query", *options, UNKNOWN, ANOTHER) as process:
+            try:
+                assert process.stdout
+                async with asyncio.timeout(TIMEOUT):
+                    assert UNKNOWN in (await asyncio.to_thread(process.stdout.readline)).decode()
+            finally:
+                process.kill()
 
 
 def test_what_cant_be_followed_keeps_no_output_of_others(connected: Program) -> None:
