@@ -17,7 +17,7 @@ from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.render import as_json
 from cli.session import connected
-from cli.spec import Several, pair
+from cli.spec import Several, label
 from cli.table import HEAD, row
 from worker.client import Client
 from worker.listing import ALL_JOBS, JobFilter
@@ -49,7 +49,7 @@ class Which:
         return frozenset(map(state_of_name, self.state or []))
 
     def among(self, states: frozenset[JobState]) -> JobFilter:
-        labels = dict(pair(each, "--label") for each in self.label or [])
+        labels = dict(map(label, self.label or []))
         return JobFilter(states=states, labels=labels, owner=self.owner)
 
     def has(self, job: JobStatus) -> bool:

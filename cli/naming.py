@@ -68,4 +68,4 @@ async def ids_of(client: Client, digits: list[str]) -> list[UUID]:
 
 
 async def id_of(client: Client, digits: str) -> UUID:
-    return UUID(digits) if len(digits) == _DIGITS else (await client.find(digits)).id
+    return (await client.find(digits)).id

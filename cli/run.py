@@ -19,7 +19,7 @@ from cli.session import connected
 from cli.spec import Bounds, Surroundings, spec_of
 from cli.start import Words, print_started
 from cli.statuses import ExitStatus
-from cli.wait import status_of
+from cli.wait import exit_status_of
 from worker.client import Client
 from worker.state import Cause, JobState, JobStatus
 
@@ -83,7 +83,7 @@ def run(
         write_text(as_json(status))
     if (why := why_cut_short(status, was_asked=was_asked)) and status.state is not JobState.LOST:
         say(f"job {status.id}: {why}")
-    code = status_of(status)  # says of a lost job that it is
+    code = exit_status_of(status)  # says of a lost job that it is
     raise typer.Exit(code or _instead_of_success(status, was_asked=was_asked))
 
 

@@ -13,6 +13,7 @@ from cli.amounts import seconds_of, size_of
 from cli.options import mistakes_told
 from worker.errors import BadConfig
 from worker.limits import LEAST_NICE, NICEST, Limits
+from worker.settings import contents_of
 from worker.spec import (
     DEFAULT_GRACE_PERIOD,
     DEFAULT_STOP_SIGNAL,
@@ -114,6 +115,8 @@ def spec_of(
     words: list[str], around: Surroundings, bounds: Bounds, *, has_input: bool = False
 ) -> JobSpec:
     command, *arguments = words
+    if around.user == "":  # an unset variable of a shell: it would be the service's own choice
+        raise typer.BadParameter("it is empty: name a user, or leave it out", param_hint="--user")
     with mistakes_told():
         return JobSpec(
             command,
@@ -122,7 +125,7 @@ def spec_of(
             working_directory=around.directory,
             output_mode=OutputMode.MERGED if around.merged else OutputMode.SEPARATE,
             grace_period=around.grace,
-            labels=dict(pair(each, "--label") for each in around.label or []),
+            labels=dict(map(label, around.label or [])),
             user=around.user,
             input=has_input,
             stop_signal=around.stop_signal,
@@ -132,7 +135,21 @@ def spec_of(
 
 def variables(around: Surroundings) -> Mapping[str, str]:
     of_files = {name: value for file in around.env_file or [] for name, value in lines_of(file)}
-    return of_files | dict(pair(each, "--env") for each in around.env or [])
+    return of_files | dict(map(variable, around.env or []))
+
+
+def variable(text: str) -> tuple[str, str]:
+    name, value = pair(text, "--env")
+    if not _can_be_name(name):
+        raise typer.BadParameter(f"{name!r} can't be a variable's name", param_hint="--env")
+    return name, value
+
+
+def label(text: str) -> tuple[str, str]:
+    name, value = pair(text, "--label")
+    if not name:
+        raise typer.BadParameter(f"{text!r} has no NAME before its =", param_hint="--label")
+    return name, value
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
@@ -148,9 +165,11 @@ def lines_of(file: str) -> Iterator[tuple[str, str]]:
     Raises BadConfig, naming file and line: also for `export NAME`, which a shell would take.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = contents_of(Path(file)).decode("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise BadConfig(f"--env-file {file}: {error.strerror}") from error
+    except BadConfig as error:
+        raise BadConfig(f"--env-file {file}: {error}") from None
     for number, line in enumerate(text.split("\n"), 1):
         kept = line.removesuffix("\r")
         if not kept.strip() or kept.lstrip().startswith("#"):
@@ -158,8 +177,12 @@ def lines_of(file: str) -> Iterator[tuple[str, str]]:
         name, equals, value = kept.partition("=")
         if not equals:
             raise BadConfig(f"--env-file {file}: line {number} is not NAME=VALUE")
-        if not name or any(map(str.isspace, name)):
+        if not _can_be_name(name):
             raise BadConfig(
                 f"--env-file {file}: line {number}: {name!r} can't be a variable's name"
             )
         yield name, value
+
+
+def _can_be_name(name: str) -> bool:
+    return bool(name) and not any(map(str.isspace, name))

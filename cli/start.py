@@ -42,13 +42,10 @@ def print_started(context: typer.Context, spec: JobSpec, *, json: bool) -> None:
     async def submitted(client: Client) -> UUID:
         return (await client.submit(spec, job_id)).id
 
-    started = connected(context, submitted, interrupted=may_run(job_id))
+    told = f"interrupted: job {job_id} may have been started: query it"
+    started = connected(context, submitted, interrupted=told)
     try:
         write_text(done_as_json(started) if json else f"{started}\n")
     except (CannotWrite, ReaderGone):
         say(f"job {started} is started")  # or nobody would find it again
         raise
-
-
-def may_run(job_id: UUID) -> str:
-    return f"interrupted: job {job_id} may have been started: query it"

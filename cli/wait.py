@@ -50,13 +50,13 @@ def wait(
         write_text("".join(map(as_json, statuses)))
     ended = [each for each in statuses if each.is_final]
     counted = ended if any_ and ended else statuses
-    codes = [status_of(each) for each in counted]
+    codes = [exit_status_of(each) for each in counted]
     if not all(each.is_final for each in counted):
         raise typer.Exit(ExitStatus.TIME_IS_UP)
     raise typer.Exit(next(filter(None, codes), ExitStatus.DONE))
 
 
-def status_of(status: JobStatus) -> int:
+def exit_status_of(status: JobStatus) -> int:
     """The exit status that tells how a job ended, or that it hasn't."""
     if not status.is_final:
         say(f"job {status.id} hasn't ended: it is {status.state}")

@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "certs": VALUES
     | {f"worker.rpc.{each}" for each in ("expiry", "names", "role")}
     | {"cryptography", "typer"},
-    "cli": VALUES | {"worker.client", "typer"},
+    "cli": VALUES | {"worker.client", "worker.settings", "typer"},
 }
 # The keeper is the server's parent: its folder is named where it is started, its cgroups are
 # swept where it has died.

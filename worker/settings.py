@@ -17,6 +17,7 @@ from worker.errors import BadConfig
 
 _ADDRESS: Final = re.compile(r"(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+)):([0-9]{1,5})")
 _MAX_PORT: Final = 65535
+LARGEST: Final = 1024 * 1024  # bytes of a file: a device has no end
 MOST: Final = 2**53  # of any number: beyond it a float is no longer exact
 _IN_WORDS: Final[Mapping[type, str]] = {
     str: "a text",
@@ -111,9 +112,21 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def contents_of(path: Path) -> bytes:
+    """Raises OSError; BadConfig, without the file's name, for more than LARGEST."""
+    with path.open("rb") as file:
+        contents = file.read(LARGEST + 1)
+    if len(contents) > LARGEST:
+        raise BadConfig(f"more than {LARGEST} bytes long: is it the file that you meant?")
+    return contents
+
+
 def _parsed(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        text = contents_of(path).decode()
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except BadConfig as error:
+        raise BadConfig(f"{path}: {error}") from None
     except OSError as error:
         raise BadConfig(
             f"{path}: {error.strerror}: name the configuration file with --config"

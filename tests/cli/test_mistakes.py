@@ -73,13 +73,29 @@ COMMAND_LINE = [
     wrong("an empty command", ["start", ""], "the command is empty: name a program"),
     wrong("a relative directory", ["start", "--cwd", "x", "--", "ls"], "--cwd must be absolute"),
     wrong(
-        "a variable without a name", ["start", "--env", "=x", "--", "ls"], "'' can't be the name"
+        "a variable without a name",
+        ["start", "--env", "=x", "--", "ls"],
+        "'' can't be a variable's",
     ),
     wrong("no time", ["start", "--timeout", "0", "--", "ls"], "--timeout must be more than 0"),
     wrong("too long a grace", ["stop", "--grace", "2d", JOB], "--grace must be 0 to 86400"),
     wrong("two places", ["logs", "--tail", "2", "--offset", "4", JOB], "--offset and --tail: only"),
     wrong("too long a tail", ["logs", "--tail", "9" * 20, JOB], "--tail must be 0 to 18446"),
     wrong("-j without an id", ["logs", "-j"], "'-j' requires", "(see workerclient logs --help)"),
+    wrong(
+        "a variable of two words", ["start", "--env", "A B=c", "--", "ls"], "'A B' can't be a va"
+    ),
+    wrong("a label without a name", ["start", "--label", "=b", "--", "ls"], "'=b' has no NAME bef"),
+    wrong("a label to list by without a name", ["ls", "--label", "=b"], "'=b' has no NAME before"),
+    wrong("an empty user", ["start", "--user", "", "--", "ls"], "--user: it is empty: name a user"),
+    wrong(
+        "a device for variables",
+        ["start", "--env-file", "/dev/zero", "--", "ls"],
+        "--env-file /dev/zero: more than 1048576 bytes long",
+    ),
+    wrong(
+        "a device for a configuration", ["--config", "/dev/zero", *QUERY], "/dev/zero: more than"
+    ),
     wrong("a variable without a value", ["start", "--env", "A", "--", "ls"], "not NAME=VALUE"),
 ]
 
