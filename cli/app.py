@@ -16,6 +16,7 @@ import typer
 
 from cli import control, logs, ls, query, run, start, wait
 from cli.command_line import JobCommand
+from cli.completion import take_shell
 from cli.descriptors import CannotWrite, ReaderGone, open_missing, say, write_text
 from cli.options import as_typed
 from cli.parameters import spread
@@ -97,7 +98,8 @@ def run_line(arguments: list[str]) -> int:
     except typer.TyperException as error:  # of the command line
         context = getattr(error, "ctx", None)
         path = context.command_path if context else f"workerclient {invocation.verb or ''}".strip()
-        say(f"{error.format_message()} (see {path} --help)")
+        what = error.format_message().replace("Value error, ", "")  # pydantic's, by typer
+        say(f"{what.removesuffix('.')} (see {path} --help)")
         return as_told_by(invocation.verb, ExitStatus.SETUP)
     except (WorkerError, CannotWrite, CannotRead) as error:
         say(as_typed(error) if isinstance(error, InvalidRequest) else str(error))
@@ -110,6 +112,7 @@ def run_line(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str], invocation: Invocation) -> int:
+    take_shell(arguments)
     command = typer.main.get_command(app)
     text = StringIO()  # of --help and of shell completion, which ends with SystemExit
     try:

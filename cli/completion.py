@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Final
 
 import typer
@@ -13,17 +15,35 @@ from cli.session import config_of
 from worker.client import Client
 from worker.errors import WorkerError
 from worker.listing import JobFilter
-from worker.state import JobStatus
+from worker.state import FINAL, LIVE, JobState, JobStatus
 
 PATIENCE: Final = 3.0  # seconds: a person has pressed Tab and waits
 MANY: Final = 50
+STATES: Final[Mapping[str | None, frozenset[JobState]]] = {
+    "stop": LIVE,
+    "signal": LIVE,
+    "pause": LIVE,
+    "resume": LIVE,
+    "rm": FINAL,
+}  # of the jobs that the verb is for; of any other: all
 
 
-def live_jobs(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """The newest jobs whose id goes on so. Whatever goes wrong, the shell shows nothing."""
+def take_shell(arguments: list[str]) -> None:
+    """Of `--install-completion zsh`: typer takes its name only where it may not look for one."""
+    for option, word in pairwise(arguments):
+        if option in ("--install-completion", "--show-completion") and not word.startswith("-"):
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+
+
+def jobs_to_name(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """The newest jobs whose id goes on so and that the verb is for.
+
+    Whatever goes wrong, the shell shows nothing.
+    """
     group = context.find_root()
     try:
-        jobs = asyncio.run(_asked(group.params.get("config"), incomplete))
+        which = JobFilter(id_prefix=incomplete, states=STATES.get(context.info_name, frozenset()))
+        jobs = asyncio.run(_asked(group.params.get("config"), which))
     except (WorkerError, TimeoutError):
         return
     for job in jobs:
@@ -31,6 +51,6 @@ def live_jobs(context: typer.Context, incomplete: str) -> Iterator[tuple[str, st
         yield str(job.id), printable(job.state)
 
 
-async def _asked(config: str | None, begins: str) -> tuple[JobStatus, ...]:
+async def _asked(config: str | None, which: JobFilter) -> tuple[JobStatus, ...]:
     async with asyncio.timeout(PATIENCE), Client(config_of(config), patience=0) as client:
-        return (await client.page(JobFilter(id_prefix=begins), limit=MANY)).jobs
+        return (await client.page(which, limit=MANY)).jobs

@@ -21,11 +21,10 @@ from cli.spec import Several, label
 from cli.table import HEAD, row
 from worker.client import Client
 from worker.listing import ALL_JOBS, JobFilter
-from worker.state import FINAL, JobState, JobStatus
+from worker.state import FINAL, LIVE, JobState, JobStatus
 
 EXAMPLES: Final = ("ls", "ls --all --state lost", "ls --label team=a --json", "ls --watch")
 RECENT: Final = 20  # jobs that have ended
-LIVE: Final = frozenset({JobState.STARTED, JobState.RUNNING})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from cli.completion import live_jobs
+from cli.completion import jobs_to_name
 from worker.client import Client
 
 _DIGITS: Final = 32  # of a whole id
@@ -22,7 +22,7 @@ class Named:
 
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[JOB]...", autocompletion=live_jobs, show_default=False),
+        typer.Argument(metavar="[JOB]...", autocompletion=jobs_to_name, show_default=False),
     ] = None
     job: Annotated[
         list[str] | None,
@@ -30,7 +30,7 @@ class Named:
             "-j",
             "--job",
             metavar="JOB",
-            autocompletion=live_jobs,
+            autocompletion=jobs_to_name,
             help="A job: its id, or the first digits of it; again for more.",
         ),
     ] = None

@@ -21,6 +21,7 @@ class JobState(OpenEnum):
     LOST = "lost"
 
 
+LIVE: Final = frozenset({JobState.STARTED, JobState.RUNNING})
 FINAL: Final = frozenset({JobState.EXITED, JobState.STOPPED, JobState.LOST})
 
 NEXT: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(

@@ -220,12 +220,12 @@ def test_options_reach_the_job(connected: Program) -> None:
     assert (ran.stdout, ran.stderr) == (b"1| kept |/|5\n", b"")
 
 
-def completed(program: Program, shell: str, begins: str) -> str:
+def completed(program: Program, shell: str, begins: str, verb: str = "query") -> str:
     words = {
         "_WORKERCLIENT_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": f"workerclient stop -j {begins}",
+        "COMP_WORDS": f"workerclient {verb} -j {begins}",
         "COMP_CWORD": "3",
-        "_TYPER_COMPLETE_ARGS": f"workerclient stop -j {begins}",
+        "_TYPER_COMPLETE_ARGS": f"workerclient {verb} -j {begins}",
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     asked = Program(program.folder, program.environment | words).run()
@@ -234,10 +234,33 @@ def completed(program: Program, shell: str, begins: str) -> str:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_tab_shows_live_ids(connected: Program, shell: str) -> None:
+def test_tab_shows_ids(connected: Program, shell: str) -> None:
     job = started(connected, "--", "sleep", "98734")
     assert job in completed(connected, shell, job[:10])
     connected.run("stop", "--grace", "0", job)
+
+
+def test_tab_shows_the_ids_that_the_verb_is_for(connected: Program) -> None:
+    job = started(connected, "--", "sleep", "98736")
+    for_live = {"stop", "signal", "pause", "resume", "query", "logs", "wait"}
+
+    def shown(*verbs: str) -> set[str]:
+        return {verb for verb in verbs if job in completed(connected, "bash", job[:10], verb)}
+
+    assert shown(*for_live, "rm") == for_live
+    connected.run("stop", "--grace", "0", job)
+    connected.run("wait", job)
+    assert shown("stop", "signal", "query", "rm") == {"query", "rm"}
+
+
+def test_completion_is_installed_for_the_shell_that_is_named(program: Program) -> None:
+    installed = program.run("--install-completion", "zsh")
+    assert (installed.status, installed.stdout.startswith(b"zsh completion installed")) == (0, True)
+    assert (program.folder / ".zfunc" / "_workerclient").is_file()
+    assert program.run("--show-completion", "fish").stdout.startswith(b"complete --command worker")
+    refused = program.run("--install-completion", "nosh")
+    assert refused.status == ExitStatus.SETUP
+    assert refused.said.startswith("Invalid value for '--install-completion': 'nosh' is not one of")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

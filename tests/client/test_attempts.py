@@ -12,8 +12,9 @@ import pytest
 from grpclib.const import Status
 
 from gen import workerservice as wire
-from tests.client.scripted import Message, answering, serving
+from tests.client.scripted import Message, answering, client_of, serving
 from worker.client import Client, client, resume
+from worker.client.channel import PinnedChannel
 from worker.errors import (
     ConnectionLost,
     Incomplete,
@@ -29,6 +30,7 @@ from worker.errors import (
     Unauthenticated,
     Unavailable,
 )
+from worker.settings import Address
 from worker.spec import JobSpec
 from worker.state import Chunk, Stream
 
@@ -365,6 +367,17 @@ async def test_a_longer_failure_is_logged_once(
     assert [record.getMessage() for record in caplog.records] == [
         "the connection broke; trying again for 1 s"
     ]
+
+
+async def test_a_failure_that_asks_is_logged_with_its_question_mark_alone(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resume, "QUIET", 0)
+    caplog.set_level(logging.WARNING, logger="worker.client")
+    async with PinnedChannel(client_of(certificates, Address("127.0.0.1", 1))) as channel:
+        await resume.Attempts(channel, 60).wait_next(NotListening("is workerserver running there?"))
+    (record,) = caplog.records
+    assert record.getMessage() == "is workerserver running there? trying again for 60 s"
 
 
 async def test_cancelling_works_while_it_waits_for_the_next_attempt(certificates: Path) -> None:

@@ -87,7 +87,8 @@ class Attempts:
         if now - self._failing_since >= QUIET and not self._is_told:
             self._is_told = True
             what = str(error).removesuffix(": try again")  # that is done already
-            log.warning("%s; trying again for %.0f s", what, left)
+            stop = "" if what.endswith("?") else ";"
+            log.warning("%s%s trying again for %.0f s", what, stop, left)
         await asyncio.sleep(pause)
 
     def _last(self, error: Unavailable) -> Unavailable:
