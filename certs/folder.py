@@ -24,9 +24,9 @@ _NUMBER_SHOWN: Final = 8  # hexadecimal digits
 
 
 def make_folder(folder: Path) -> None:
-    """Create `folder` if it is missing, but not the ones above it."""
+    """Create `folder` if it is missing, with the ones above it; it alone is closed to others."""
     try:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         folder.chmod(0o700)
     except FileExistsError:
         if not folder.is_dir():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Never
 
 import typer
 from cryptography import x509
@@ -27,12 +27,9 @@ from worker.errors import BadConfig
 from worker.rpc.expiry import in_words, is_near
 from worker.rpc.role import Role
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # an error is one sentence, not a box
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+INTERRUPTED: Final = 130  # by Ctrl-C
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="the folder of ca.pem and ca.key")]
 Days = Annotated[int, typer.Option(min=1, max=AUTHORITY_DAYS, help="how long it is valid")]
 SameDays = Annotated[
@@ -49,7 +46,7 @@ def print_version(*, is_asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(no_args_is_help=True)
+@app.callback()
 def workercerts(
     *,
     _version: Annotated[
@@ -64,7 +61,16 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address:
     try:
         return ip_address(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no IP address; a host's name is a --name") from error
+        raise typer.BadParameter(
+            f"{text!r} is no IP address; a host's name is a --name", param_hint="--address"
+        ) from error
+
+
+def parsed_role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no role: {' or '.join(Role)}") from error
 
 
 @app.command()
@@ -112,7 +118,14 @@ def server(
 def client(
     folder: Folder,
     name: Annotated[str, typer.Argument(help="who it is: the owner of the jobs it starts")],
-    role: Annotated[Role, typer.Option(help="readonly: query and watch; full: also start, stop")],
+    role: Annotated[
+        Role,
+        typer.Option(
+            parser=parsed_role,
+            metavar="ROLE",
+            help="readonly: query and watch; full: also start, stop",
+        ),
+    ],
     days: Days = DAYS,
 ) -> None:
     """Issue a client's certificate.
@@ -194,9 +207,23 @@ def say_written(folder: Path, name: str, pair: Pair) -> None:
     typer.echo(f"{folder / name}.pem and .key, valid until {until:%Y-%m-%d}")
 
 
-def main() -> None:
+def main() -> Never:
+    command = typer.main.get_command(app)
     try:
-        app()
-    except (BadConfig, OSError) as error:  # OSError: stdout takes no more
-        typer.echo(f"workercerts: {error}", err=True)
-        raise SystemExit(1) from None
+        raise SystemExit(command.main(prog_name="workercerts", standalone_mode=False))
+    except typer.TyperException as error:  # of the command line
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "workercerts"
+        what = " ".join(error.format_message().removesuffix(".").split())
+        fail(f"{what} (see {path} --help)", 2)
+    except typer.Abort:
+        raise SystemExit(INTERRUPTED) from None
+    except BadConfig as error:
+        fail(str(error), 1)
+    except OSError as error:
+        fail(f"can't write to stdout: {error.strerror}", 1)
+
+
+def fail(sentence: str, status: int) -> Never:
+    typer.echo(f"workercerts: {sentence}", err=True)
+    raise SystemExit(status) from None

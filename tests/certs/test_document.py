@@ -38,7 +38,6 @@ def role_in(file: Path) -> Role | None:
 
 
 def test_make(tmp_path: Path) -> None:
-    (tmp_path / "certs").mkdir()
     run(tmp_path, "workercerts authority")
     folder = tmp_path / "certs" / "mine"
     assert role_in(folder / "alice.pem") is Role.FULL

@@ -59,9 +59,10 @@ def test_a_replaced_pair_is_whole_and_alone(folder: Path, authority: Pair) -> No
     assert names(folder) == ["ca.key", "ca.pem"]
 
 
-def test_a_folder_above_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="No such file or directory"):
-        make_folder(tmp_path / "missing" / "certs")
+def test_the_folders_above_are_made_and_it_alone_is_closed_to_others(tmp_path: Path) -> None:
+    folder = tmp_path / "missing" / "certs"
+    make_folder(folder)
+    assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o005) == (0o700, 0o005)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

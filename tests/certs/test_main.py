@@ -67,14 +67,21 @@ def test_an_operators_first_steps(folder: Path) -> None:
         pytest.param(("server", "DIR", "--name", "::1"), 1, "not the name of a host", id="no host"),
         pytest.param(("server", "DIR", "--address", "x"), 2, "no IP address", id="no address"),
         pytest.param(("client", "DIR", "../x", "--role", "full"), 1, "client's name", id="a path"),
-        pytest.param(("client", "DIR", "x", "--role", "Full"), 2, "readonly", id="no role"),
+        pytest.param(
+            ("client", "DIR", "x", "--role", "Full"),
+            2,
+            "'Full' is no role: readonly or full (see workercerts client --help)",
+            id="no role",
+        ),
         pytest.param(("client", "DIR", "x"), 2, "--role", id="role left out"),
         pytest.param(
             ("client", "DIR", "x", "--role", "full", "--days", "0"), 2, "--days", id="no days"
         ),
         pytest.param(("client", "DIR/ca.pem", "x", "--role", "full"), 1, "Not a", id="a file"),
         pytest.param(("test", "DIR"), 1, "is no test certificate", id="not for tests"),
-        pytest.param(("authority", "DIR/a/b"), 1, "DIR/a/b: No such file", id="no folder above"),
+        pytest.param(("authority", "DIR/ca.pem/b"), 1, "DIR/ca.pem/b: Not a", id="below a file"),
+        pytest.param((), 2, "Missing command (see workercerts --help)", id="no command"),
+        pytest.param(("bogus",), 2, "No such command 'bogus' (see", id="unknown command"),
         pytest.param(("authority", "DIR", "--name", ""), 1, "authority's name", id="no name"),
         pytest.param(
             ("server", "DIR", "--name", "a", "--file", "../x"), 1, "name of files", id="a path"
@@ -95,10 +102,23 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(
     assert done.returncode == status
     assert said.replace("DIR", str(folder)) in done.stderr
     assert "Traceback" not in done.stderr
-    if status == 1:
-        assert done.stderr.startswith("workercerts: ")
-        assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("workercerts: ")
+    assert done.stderr.count("\n") == 1
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_stdout_that_takes_nothing_is_one_sentence(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            (WORKERCERTS, "show", folder / "ca.pem"),
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"workercerts: can't write to stdout: No space left on device\n",
+    )
 
 
 def test_a_year_later(folder: Path) -> None:

@@ -1,7 +1,9 @@
 """docs/cli.md says what the program does."""
 
 import json
+import os
 import re
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from cli.app import app
 from cli.lines import Lines, Look
 from cli.render import as_json
 from cli.statuses import MEANING
+from tests.cli.program import PROGRAM, TIMEOUT, Program
 from tests.cli.test_render import ENDED
 from worker.client.channel import CLOSE_TIMEOUT, KEEPALIVE_TIME, KEEPALIVE_TIMEOUT
 from worker.client.client import PATIENCE, SHORT_PATIENCE
@@ -49,6 +52,23 @@ def test_every_verb_is_there() -> None:
         shared = set(re.findall(r"--[a-z-]+", told.split("START OPTIONS:")[1].split("```")[0]))
         named = set(re.findall(r"--[a-z-]+", usage[1]))
         assert options <= named | {"--job"} | (shared if "START OPTIONS" in usage[1] else set())
+
+
+def test_what_went_wrong_is_told_so(connected: Program) -> None:
+    """The last session, as it goes here: but for a limit that is kept where its controller is."""
+    session = DOCUMENT.rsplit("```\n", 2)[1]
+    for command, told in re.findall(r"^\$ (.*)\n((?:[^$].*\n)+)", session, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=connected.folder,
+            env={"PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert done.stdout == told or ("--memory" in command and done.returncode == 0)
 
 
 def test_every_status_is_there() -> None:

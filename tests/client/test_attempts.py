@@ -374,7 +374,8 @@ async def test_a_failure_that_asks_is_logged_with_its_question_mark_alone(
 ) -> None:
     monkeypatch.setattr(resume, "QUIET", 0)
     caplog.set_level(logging.WARNING, logger="worker.client")
-    async with PinnedChannel(client_of(certificates, Address("127.0.0.1", 1))) as channel:
+    channel = PinnedChannel(client_of(certificates, Address("127.0.0.1", 1)))
+    async with channel:
         await resume.Attempts(channel, 60).wait_next(NotListening("is workerserver running there?"))
     (record,) = caplog.records
     assert record.getMessage() == "is workerserver running there? trying again for 60 s"
