@@ -20,12 +20,13 @@ from grpclib.const import Status
 from cli.asked import Asked, ending_heard
 from cli.attached import attached
 from cli.flow import Flow
-from cli.lines import Look
+from cli.lines import Lines, Look
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program
 from tests.client.scripted import Message, Script, answering, serving
 from worker import Registry
+from worker.state import Chunk, Stream
 
 ID = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 OUTPUT = wire.GetOutputResponse(output=b"x" * 50_000, stream=wire.Stream["STDOUT"])
@@ -246,3 +247,19 @@ async def test_a_system_without_signal_handlers_is_no_fault(
     monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", missing)
     with ending_heard(Asked()):
         pass
+
+
+@pytest.mark.parametrize(
+    ("look", "offsets"),
+    [
+        pytest.param(Look(), [3, 8], id="as it stands: all that was written"),
+        pytest.param(Look(json=True), [0, 6], id="by lines: from the one that isn't at its end"),
+    ],
+)
+def test_what_was_left_out_begins_behind_what_was_shown(look: Look, offsets: list[int]) -> None:
+    lines, found = Lines(UUID(ID), look), []
+    for chunk in (Chunk(b"one", 0, Stream.STDOUT), Chunk(b"l\n\ntw", 3, Stream.STDOUT)):
+        assert list(lines.take(chunk)) or look.json
+        lines.pass_by(chunk)
+        found.append(lines.offset)
+    assert found == offsets
