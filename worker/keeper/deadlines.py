@@ -22,6 +22,12 @@ class Deadlines:
         self._facts.due = due
         self._phase = self._call_at(due, callback)
 
+    def call_within(self, seconds: float, callback: Callback) -> None:
+        """Unless the phase waits for something earlier."""
+        due = time.monotonic() + seconds
+        if self._facts.due is None or self._facts.due > due:
+            self.call_at(due, callback)
+
     def cancel_phase(self) -> None:
         if self._phase:
             self._phase.cancel()

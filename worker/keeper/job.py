@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from worker.keeper.begin import Begun
@@ -40,8 +39,7 @@ class Job:
         self.facts = facts or Facts(request.grace_s)
         self.leader = Leader(begun.child, house.loop)
         output = Output(record.output, record.index, request.output_cap, counts)
-        grown = partial(Grown, self.id)
-        self.streams = Streams(begun.pipes, output, house.pumps, lambda n: house.tell(grown(n)))
+        self.streams = Streams(begun.pipes, output, house.pumps, self._tell_grown)
         self.stdin = Stdin(begun.stdin, self.facts, house.loop, house.tell)
         self._house = house
         self._asks = [] if facts else [request.ask]
@@ -56,7 +54,7 @@ class Job:
         """After a re-exec: what may have happened meanwhile is looked at, timers go on."""
         self._deadlines.limit(self._time_over)
         if self.facts.phase is Phase.ENDING and self.facts.due is not None:
-            self._deadlines.call_at(self.facts.due, partial(self._see, Seen.GRACE_OVER))
+            self._deadlines.call_at(self.facts.due, self._grace_over)
         elif self.facts.phase is Phase.KILLING:
             self._kill_again()
         if self.facts.phase in GOING:
@@ -82,7 +80,7 @@ class Job:
             self.facts.grace_s = self.begun.request.grace_s if grace_s is None else grace_s
         self._see(Seen.STOP_ASKED)
         if self.facts.phase is Phase.ENDING and grace_s is not None:
-            self._kill_within(grace_s)
+            self._deadlines.call_within(grace_s, self._grace_over)
 
     def signal(self, number: int, *, leader_only: bool) -> None:
         """SIGSTOP to the tree pauses the job, SIGCONT lets it go on."""
@@ -118,8 +116,7 @@ class Job:
         self._see(Seen.EXECUTED)
 
     def _on_exit(self) -> None:
-        seen = self.leader.exit()
-        if seen:
+        if seen := self.leader.exit():
             if not self.leader.is_reported:
                 self._on_report()
             self.facts.exit = seen
@@ -128,12 +125,18 @@ class Job:
             if self.facts.phase in GOING:
                 self.look_at_tree()
 
+    def _grace_over(self) -> None:
+        self._see(Seen.GRACE_OVER)
+
     def _time_over(self) -> None:
         self.stop(Stopped(None, "time limit", f"time limit {self.begun.request.time_s:g} s"), None)
 
     def _tell_changed(self, *, is_paused: bool | None = None, stuck: str | None = None) -> None:
         if self.facts.change(is_paused=is_paused, stuck=stuck):
             self._house.tell(Changed(self.id, self.facts.is_paused, self.facts.stuck))
+
+    def _tell_grown(self, size: int) -> None:
+        self._house.tell(Grown(self.id, size))
 
     def _see(self, seen: Seen) -> None:
         follows: Seen | None = seen
@@ -154,13 +157,8 @@ class Job:
             self.leader.send(number)  # not in its cgroup yet; or root moved it elsewhere
         terminate(self.begun.tree, number, is_paused=self.facts.is_paused)
         self._tell_changed(is_paused=False)
-        self._kill_within(self.facts.grace_s)
+        self._deadlines.call_within(self.facts.grace_s, self._grace_over)
         return None
-
-    def _kill_within(self, seconds: float) -> None:
-        due = time.monotonic() + seconds
-        if self.facts.due is None or self.facts.due > due:
-            self._deadlines.call_at(due, partial(self._see, Seen.GRACE_OVER))
 
     def _kill(self) -> None:
         self._kills += 1
@@ -173,14 +171,17 @@ class Job:
         self.look_at_tree()
         if self.facts.phase is not Phase.KILLING:
             return
-        if self._kills >= SAID_AFTER:
-            self._tell_changed(stuck=survivors([*self.begun.tree.pids(), self.leader.pid]))
+        self._name_survivors()
         if self._is_given_up:
             say(f"job {self.id} is lost: {self.facts.stuck}")
             self.facts.exit, self.facts.stopped = None, Stopped(None, "lost", self.facts.stuck)
             self._close()
         else:
             self._kill()
+
+    def _name_survivors(self) -> None:
+        if self._kills >= SAID_AFTER:
+            self._tell_changed(stuck=survivors([*self.begun.tree.pids(), self.leader.pid]))
 
     @property
     def _is_given_up(self) -> bool:
@@ -218,6 +219,7 @@ class Job:
             self.begun.tree.kill()
             self.facts.exit = self.facts.exit or self.leader.exit()
             if not (self.facts.exit and self.begun.tree.is_empty()):
+                self._name_survivors()
                 self._house.loop.call_in(AGAIN_S, self._abandon, self)
                 return
         self._part()

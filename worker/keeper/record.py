@@ -83,8 +83,8 @@ def request_in(folder: Path) -> Spawn:
 
 def remove(folder: Path) -> None:
     """There was no job."""
-    for path in folder.iterdir():
-        path.unlink()
+    for name in ("request", "ended.part", "output", "index"):  # a list would need a descriptor
+        (folder / name).unlink(missing_ok=True)
     folder.rmdir()
 
 

@@ -6,7 +6,6 @@ mark. What forks twice and clears its environment isn't found: a stray.
 
 from __future__ import annotations
 
-import os
 import signal
 from resource import struct_rusage
 
@@ -22,25 +21,27 @@ class SessionTree:
 
     def __init__(self, leader: int, job: str, orphans: Orphans) -> None:
         self.leader, self._job, self._orphans = leader, job, orphans
+        self._began: dict[int, int] = {}  # of those that were found last
 
     def pids(self) -> list[int]:
         self._orphans.look()
         found = descent([self.leader, *self._orphans.of(self._job)])
+        self._began = {
+            pid: seen.began
+            for pid in found
+            if (seen := process(pid)) and (seen.parent in found or self._is_ours(pid))
+        }
         # The leader first: what it makes of a signal isn't to depend on its children's ends.
         # Zombies, too: other threads of one may run.
-        return sorted(found, key=lambda pid: (pid != self.leader, pid))
+        return sorted(self._began, key=lambda pid: (pid != self.leader, pid))
 
     def has(self, pid: int) -> bool:
-        """By the child of ours that it descends from, or is."""
-        at = pid
-        while at != self.leader:
-            seen = process(at)
-            if seen is None or not seen.parent:
-                return False
-            if seen.parent == os.getpid():
-                return self._orphans.job_of(at) == self._job
-            at = seen.parent
-        return True
+        """As `pids` has found it: the time of its start tells it from who gets its number."""
+        seen = process(pid)
+        return pid == self.leader or (seen is not None and seen.began == self._began.get(pid))
+
+    def _is_ours(self, pid: int) -> bool:
+        return pid == self.leader or self._orphans.job_of(pid) == self._job
 
     def used(self, by_leader: struct_rusage) -> Used:
         return used_by_leader(by_leader)
