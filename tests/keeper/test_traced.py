@@ -23,7 +23,7 @@ def keeper(tmp_path: Path) -> Keeper:
 
 def traced(driver: Driver, script: str) -> tuple[str, int]:
     """A job, and the process of it whose pid it prints: we are its debugger now."""
-    job = driver.spawn("bash", "-c", script, grace_s=0.1)
+    job = driver.spawn("bash", "-c", script, grace_s=0.1, has_input=True)
     driver.wait_output(job, b"\n")
     pid = int(driver.file(job, "output"))
     assert _libc.ptrace(PTRACE_SEIZE, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())
@@ -41,11 +41,11 @@ def cpu_s(pid: int) -> float:
 
 def test_a_leader_is_named_and_ends_its_job_once_it_is_let_go(keeper: Keeper) -> None:
     driver = keeper.driver
-    job, pid = traced(driver, "echo $$; exec sleep 600")
+    job, pid = traced(driver, "echo $$; read x")
     before = cpu_s(keeper.process.pid)
     driver.stop(job, 0)
     reason = driver.wait(Changed, job=job).reason  # some kills later
-    state = f"pid {pid} (sleep, Z, traced by pid {os.getpid()})"
+    state = f"pid {pid} (bash, Z, traced by pid {os.getpid()})"
     assert reason == f"SIGKILL was sent, and still there: {state}"
     assert cpu_s(keeper.process.pid) - before < 0.3
     let_go(pid)
