@@ -1,12 +1,14 @@
 """What a Client makes of answers that our own server never gives."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import betterproto
 import pytest
 from grpclib.const import Status
 
@@ -15,6 +17,7 @@ from tests.client.scripted import Message, Script, answering, serving
 from worker.client import Client
 from worker.errors import Incomplete, InternalError, InvalidRequest, NoRoom, Unavailable
 from worker.job import Jobs
+from worker.listing import ALL_JOBS
 from worker.state import Chunk, JobState, Stream
 
 HALF = wire.GetOutputResponse(output=b"half", offset=3)
@@ -177,11 +180,60 @@ async def test_an_answer_that_cant_be_read_is_an_internal_error(
             await client.status(uuid4())
 
 
-async def test_a_job_id_of_the_wrong_length_is_an_internal_error(certificates: Path) -> None:
-    script = answering(wire.StartResponse(job_id=b"short"))
-    async with serving(certificates, Start=script) as config, Client(config) as client:
-        with pytest.raises(InternalError, match="job id"):
-            await client.start("ls")
+ODD = wire.QueryStatusResponse(job_id=b"short")
+
+
+@pytest.mark.parametrize(
+    ("rpc", "answer", "ask"),
+    [
+        ("Start", wire.StartResponse(job_id=b"short"), lambda client: client.start("ls")),
+        ("List", wire.ListResponse([ODD]), lambda client: client.page(ALL_JOBS)),
+        ("Watch", ODD, lambda client: anext(client.watch())),
+    ],
+)
+async def test_a_job_id_of_the_wrong_length_is_an_internal_error(
+    certificates: Path,
+    rpc: str,
+    answer: betterproto.Message,
+    ask: Callable[[Client], Awaitable[object]],
+) -> None:
+    async with (
+        serving(certificates, None, **{rpc: answering(answer)}) as config,
+        Client(config) as client,
+    ):
+        with pytest.raises(InternalError, match="job id b'short'"):
+            await ask(client)
+
+
+LAST = wire.QueryStatusResponse(job_id=UUID(int=5).bytes, revision=7)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(replace(LAST, job_status=wire.JobStatus["EXITED"]), id="final"),
+        pytest.param(
+            replace(LAST, job_status=wire.JobStatus["RUNNING"], removed=True), id="removed"
+        ),
+    ],
+)
+async def test_a_watch_that_has_told_the_last_of_a_job_asks_no_more(
+    certificates: Path, last: wire.QueryStatusResponse
+) -> None:
+    calls = 0
+
+    async def script(stream: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await answering(last)(stream)
+        stream._stream._transport.abort()
+
+    async with serving(certificates, Watch=script) as config, Client(config, patience=0) as client:
+        (status,) = [status async for status in client.watch(UUID(int=5))]
+        assert status.revision == 7
+        with pytest.raises(Unavailable):  # of all jobs there is no last
+            _ = [status async for status in client.watch()]
+    assert calls == 2
 
 
 async def test_an_answer_of_a_newer_server_is_shown_as_it_is(certificates: Path) -> None:

@@ -30,7 +30,7 @@ from worker.errors import (
 from worker.job import Job
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.rpc.asking import list_request, signal_request, start_request
-from worker.rpc.convert import status_of
+from worker.rpc.convert import id_in, status_of
 from worker.rpc.statuses import translated
 from worker.selection import Selection
 from worker.spec import JobSpec, checked_grace_period
@@ -41,7 +41,6 @@ SHORT_PATIENCE: Final = 5.0  # of a question whose answer is short
 ANSWER_TIME: Final = 10.0  # seconds past the deadline of a wait
 LONGEST_WAIT: Final = 60.0  # seconds, of one call: a wait for days is many of them
 LARGEST_START: Final = 256 * 1024  # bytes: the contract's limit, said before it is sent
-JOB_ID_SIZE: Final = 16  # bytes of a UUID
 
 
 class Client:
@@ -106,9 +105,7 @@ class Client:
             if not has_asked:
                 raise
             raise type(error)(f"job {chosen} may have been started, query it: {error}") from error
-        if len(answer.job_id) != JOB_ID_SIZE:
-            raise InternalError(f"the server's StartResponse bears the job id {answer.job_id!r}")
-        return Job(UUID(bytes=answer.job_id), self)  # the original server chooses its own
+        return Job(id_in(answer), self)  # the original server chooses its own
 
     async def _check_idempotent(self, job_id: UUID) -> None:
         """Raise NotBuilt where a second Start with that id would start a second job.
@@ -182,7 +179,7 @@ class Client:
         """See Registry.page."""
         asked = list_request(which, limit, token)
         answer = await answered(self._channel, lambda: self._stub.list(asked), self._short)
-        jobs = tuple(status_of(job, UUID(bytes=job.job_id)) for job in answer.jobs)
+        jobs = tuple(status_of(job, id_in(job)) for job in answer.jobs)
         return Page(jobs, answer.next_page_token)
 
     def list(self, which: JobFilter = ALL_JOBS) -> AsyncGenerator[JobStatus, None]:

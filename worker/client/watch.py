@@ -12,7 +12,7 @@ from gen import workerservice as wire
 from worker.client.channel import PinnedChannel
 from worker.client.resume import Attempts
 from worker.errors import Unavailable
-from worker.rpc.convert import status_of
+from worker.rpc.convert import id_in, status_of
 from worker.rpc.statuses import translated
 from worker.state import JobStatus
 
@@ -22,7 +22,8 @@ async def watched(
 ) -> AsyncGenerator[JobStatus, None]:
     """See Client.watch."""
     attempts = Attempts(channel, patience)
-    while True:
+    is_over = False
+    while not is_over:
         asked = wire.WatchRequest(b"" if job_id is None else job_id.bytes, since)
         try:
             await attempts.connect()
@@ -30,9 +31,11 @@ async def watched(
                 async for status in statuses:
                     attempts.progress()
                     since = status.revision
+                    is_over = job_id is not None and (status.is_final or status.removed)
                     yield status
         except Unavailable as error:
-            await attempts.wait_next(error)
+            if not is_over:  # else the connection broke behind the last one
+                await attempts.wait_next(error)
         else:
             return
 
@@ -50,4 +53,4 @@ async def _answer(
         ) as stream:
             await stream.send_message(asked, end=True)
             async for answer in stream:
-                yield status_of(answer, UUID(bytes=answer.job_id))
+                yield status_of(answer, id_in(answer))

@@ -14,6 +14,7 @@ from uuid import UUID
 import betterproto
 
 from gen import workerservice as wire
+from worker.errors import InternalError
 from worker.limits import EnforcedLimit, Enforcement
 from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream, Usage
 
@@ -92,6 +93,15 @@ def status_of(response: wire.QueryStatusResponse, asked: UUID) -> JobStatus:
         removed=response.removed,
         paused=response.paused,
     )
+
+
+def id_in(answer: wire.StartResponse | wire.QueryStatusResponse) -> UUID:
+    """Raises InternalError where the server names no job by it."""
+    try:
+        return UUID(bytes=answer.job_id)
+    except ValueError:
+        what = f"the server's {type(answer).__name__} bears the job id {answer.job_id!r}"
+        raise InternalError(what) from None
 
 
 def _usage_of(usage: wire.Usage | None) -> Usage | None:
