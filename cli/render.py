@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from worker.limits import EnforcedLimit
-from worker.state import JobStatus, OutputSize, Usage
+from worker.state import JobStatus, OutputSize
 
 
 def printable(text: str) -> str:
@@ -55,7 +55,7 @@ def _lines(status: JobStatus) -> Iterator[tuple[str, str]]:
     yield "leader exited", _moment(status.leader_exited_at)
     yield "ended", _moment(status.ended_at)
     yield "limits", " ".join(printable(f"{each.name}={each.value:.15g}") for each in status.limits)
-    yield "usage", "" if status.usage is None else _used(status.usage)
+    yield "usage", ", ".join(_used(status))
     yield "output", _sizes(status)
 
 
@@ -63,10 +63,14 @@ def state_of(status: JobStatus) -> str:
     return f"{status.state} (paused)" if status.paused else str(status.state)
 
 
-def _used(usage: Usage) -> str:
-    seconds = usage.user_cpu.total_seconds(), usage.system_cpu.total_seconds()
-    peak = "" if usage.peak_memory is None else f", {usage.peak_memory} bytes of memory at most"
-    return f"{seconds[0]:.3f} s of CPU, {seconds[1]:.3f} s in the kernel{peak}"
+def _used(status: JobStatus) -> Iterator[str]:
+    if status.wall_time is not None:
+        yield f"ran for {status.wall_time.total_seconds():.3f} s"
+    if (usage := status.usage) is not None:
+        yield f"{usage.user_cpu.total_seconds():.3f} s of CPU"
+        yield f"{usage.system_cpu.total_seconds():.3f} s in the kernel"
+        if usage.peak_memory is not None:
+            yield f"{usage.peak_memory} bytes of memory at most"
 
 
 def _moment(time: datetime | None) -> str:
@@ -106,7 +110,7 @@ def as_json(status: JobStatus) -> str:
         "endedAt": status.ended_at,
         "paused": status.paused or None,
         "removed": status.removed or None,
-        "usage": None if status.usage is None else _usage(status.usage),
+        "usage": _usage(status) or None,
         "limits": [_limit(each) for each in status.limits] or None,
         "revision": status.revision or None,
         "output": _bytes(status.output),
@@ -125,14 +129,17 @@ def one_line(values: Mapping[str, Any]) -> str:
     return json.dumps(known, default=iso) + "\n"
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(status: JobStatus) -> dict[str, float]:
     """Seconds and bytes."""
-    values = {
-        "userCpu": usage.user_cpu.total_seconds(),
-        "systemCpu": usage.system_cpu.total_seconds(),
-        "peakMemory": usage.peak_memory,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    values: dict[str, float] = {}
+    if status.wall_time is not None:
+        values["wallTime"] = status.wall_time.total_seconds()
+    if (usage := status.usage) is not None:
+        values["userCpu"] = usage.user_cpu.total_seconds()
+        values["systemCpu"] = usage.system_cpu.total_seconds()
+        if usage.peak_memory is not None:
+            values["peakMemory"] = usage.peak_memory
+    return values
 
 
 def _limit(limit: EnforcedLimit) -> dict[str, Any]:

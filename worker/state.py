@@ -77,7 +77,10 @@ class OutputSize:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of all processes of a job. What isn't known is None: `peak_memory` (bytes) needs a cgroup."""
+    """Of all processes of a job; its wall time is JobStatus.wall_time.
+
+    What isn't known is None: `peak_memory` (bytes) needs a cgroup.
+    """
 
     user_cpu: timedelta
     system_cpu: timedelta
@@ -118,6 +121,13 @@ class JobStatus:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def wall_time(self) -> timedelta | None:
+        """From execve(2) until no process of it was left; None before that."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
 
 
 @dataclass(frozen=True, slots=True)

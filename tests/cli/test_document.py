@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,11 +20,10 @@ from tests.cli.test_render import ENDED
 from worker.client.channel import CLOSE_TIMEOUT, KEEPALIVE_TIME, KEEPALIVE_TIMEOUT
 from worker.client.client import PATIENCE, SHORT_PATIENCE
 from worker.limits import EnforcedLimit, Enforcement
-from worker.state import Chunk, Stream, Usage
+from worker.state import Chunk, Stream
 
 ALL_KNOWN = replace(
     ENDED,
-    usage=Usage(timedelta(), timedelta(), 1),
     limits=(EnforcedLimit("time", 2.5, Enforcement.KEEPER),),
     revision=9,
     paused=True,

@@ -9,7 +9,7 @@ import pytest
 
 from cli.render import as_json, printable, summary, word
 from worker.limits import EnforcedLimit
-from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
+from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize, Usage
 
 ID = UUID("0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c")
 START = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
@@ -21,6 +21,7 @@ RUNNING = JobStatus(
     created_at=START,
     started_at=START,
 )
+CPU = "0.500 s of CPU, 0.250 s in the kernel"
 ENDED = replace(
     RUNNING,
     state=JobState.STOPPED,
@@ -35,6 +36,7 @@ ENDED = replace(
     reason="asked to",
     stopped_by="full",
     output=OutputSize(stdout=3, stderr=4, dropped=5),
+    usage=Usage(timedelta(seconds=0.5), timedelta(seconds=0.25), 9),
 )
 
 
@@ -82,6 +84,7 @@ def test_the_summary_of_an_end_says_how_and_why() -> None:
         "cause         stop",
         "stopped by    full",
         "labels        team=a",
+        f"usage         ran for 2.000 s, {CPU}, 9 bytes of memory at most",
         "ended         2026-01-02 03:04:07.000006 UTC",
         "output        7 bytes (stdout 3, stderr 4, and 5 dropped)",
     ):
@@ -124,6 +127,25 @@ def test_json_tells_all_that_is_known() -> None:
     assert (told["owner"], told["stoppedBy"], told["reason"]) == ("full", "full", "asked to")
     assert told["endedAt"] == "2026-01-02T03:04:07.000006+00:00"
     assert told["output"] == {"bytes": 7, "stdout": 3, "stderr": 4, "merged": 0, "dropped": 5}
+    assert told["usage"] == {"wallTime": 2, "userCpu": 0.5, "systemCpu": 0.25, "peakMemory": 9}
+
+
+def test_wall_time_is_told_also_without_a_usage() -> None:
+    """By a server that doesn't count."""
+    ended = replace(ENDED, usage=None)
+    assert json.loads(as_json(ended))["usage"] == {"wallTime": 2}
+    assert "usage         ran for 2.000 s" in summary(ended).splitlines()
+    assert ended.wall_time == timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    "status", [replace(ENDED, started_at=None), replace(ENDED, ended_at=None)], ids=["start", "end"]
+)
+def test_wall_time_isnt_guessed(status: JobStatus) -> None:
+    status = replace(status, usage=None)
+    assert status.wall_time is None
+    assert "usage" not in json.loads(as_json(status))
+    assert "usage" not in summary(status)
 
 
 @pytest.mark.parametrize(("value", "told"), [(1073741824.0, "1073741824"), (0.5, "0.5")])

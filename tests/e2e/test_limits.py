@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ async def test_defaults_hold_and_the_status_says_by_whom(limited: Service) -> No
             ("output", 2**30, Enforcement.KEEPER),
         }
         assert status.usage is not None
+        assert status.wall_time is not None
+        assert timedelta(0) < status.wall_time < timedelta(seconds=60)
 
 
 async def test_more_than_the_most_is_refused(limited: Service) -> None:
