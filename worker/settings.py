@@ -134,11 +134,8 @@ def _parsed(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
         raise BadConfig(f"{path}: not YAML: {error.problem}{line}") from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # not text, a date of February 30th, ...
+    # Not text, a date of February 30th, ...
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadConfig(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.authority import new_authority
 from certs.folder import load_certificate, write_pair
 from certs.show import use_of
-from worker.rpc.role import Role, role_of
+from worker.rpc.role import Role, read_role
 from worker.rpc.tls import client_context
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "certificates.md"
@@ -33,8 +33,8 @@ def run(folder: Path, first_words: str) -> None:
     )
 
 
-def role_in(file: Path) -> Role | None:
-    return role_of(load_certificate(file).public_bytes(Encoding.DER))
+def role_in(file: Path) -> Role:
+    return read_role(load_certificate(file).public_bytes(Encoding.DER))
 
 
 def test_make(tmp_path: Path) -> None:

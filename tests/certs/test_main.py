@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.folder import load_certificate, load_pair
-from worker.rpc.role import Role, role_of
+from worker.rpc.role import Role, read_role
 
 WORKERCERTS = Path(sys.executable).with_name("workercerts")
 
@@ -53,7 +53,7 @@ def test_an_operators_first_steps(folder: Path) -> None:
     assert f"{folder}/ada.pem and .key, valid until" in client.stdout
     assert server.stderr == client.stderr == ""
     ada = load_pair(folder, "ada").certificate
-    assert role_of(ada.public_bytes(Encoding.DER)) is Role.READONLY
+    assert read_role(ada.public_bytes(Encoding.DER)) is Role.READONLY
     for name in ("server", "ada"):
         issued = load_certificate(folder / f"{name}.pem")
         issued.verify_directly_issued_by(load_certificate(folder / "ca.pem"))
@@ -129,7 +129,7 @@ def test_a_year_later(folder: Path) -> None:
     number = f"{old.certificate.serial_number:040x}"[:8]
     assert f"the old ones are {folder}/eve.{number}.pem and .key" in renewed.stdout
     new = load_pair(folder, "eve").certificate
-    assert role_of(new.public_bytes(Encoding.DER)) is Role.FULL
+    assert read_role(new.public_bytes(Encoding.DER)) is Role.FULL
     assert (folder / "eve.key").stat().st_mode & 0o777 == 0o600
     said = workercerts("show", folder / "eve.pem", folder / "ca.pem")
     assert (said.returncode, said.stderr) == (0, "")

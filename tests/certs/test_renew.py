@@ -12,8 +12,9 @@ from certs.authority import SKEW, Pair, new_authority
 from certs.folder import load_pair, write_pair
 from certs.issue import certified, client_certificate, server_certificate
 from certs.renew import renew
+from tests.rpc.test_role import role_of
 from worker.errors import BadConfig
-from worker.rpc.role import Role, role_of
+from worker.rpc.role import Role
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = THEN + timedelta(days=100)

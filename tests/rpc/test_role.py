@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.authority import Pair, new_authority
 from certs.folder import load_certificate
 from certs.issue import issued
-from worker.rpc.role import ROLE_OID, Role, encoded, role_of
+from worker.rpc.role import ROLE_OID, NoRole, Role, encoded, read_role
 
 NOW = datetime.now(UTC)
 FULL = b"\x0c\x04full"
@@ -22,6 +22,14 @@ READONLY = b"\x0c\x08readonly"
 @pytest.fixture(scope="module")
 def authority() -> Pair:
     return new_authority(NOW)
+
+
+def role_of(certificate_der: bytes) -> Role | None:
+    """None: it has none, and the reading says why."""
+    try:
+        return read_role(certificate_der)
+    except NoRole:
+        return None
 
 
 def der(pair: Pair) -> bytes:

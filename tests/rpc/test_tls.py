@@ -20,9 +20,10 @@ from certs import testset
 from certs.authority import Pair, new_authority
 from certs.folder import load_pair, write_pair
 from certs.issue import client_certificate, issued, server_certificate
+from tests.rpc.test_role import role_of
 from worker.errors import BadConfig, OtherProtocol, WrongUsage
 from worker.rpc import tls
-from worker.rpc.role import ROLE_OID, Role, encoded, role_of
+from worker.rpc.role import ROLE_OID, Role, encoded
 from worker.rpc.tls import SUITE, check_connection, client_context, server_context
 
 pytestmark = pytest.mark.every_python

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from worker.errors import BadConfig, InvalidRequest
+from worker.jobs.request import OUTPUT_CAP
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
 from worker.limits import Limits
-from worker.server.config import DEFAULT_OUTPUT_CAP, DEFAULT_SHUTDOWN_GRACE, ServerConfig
+from worker.server.config import DEFAULT_SHUTDOWN_GRACE, ServerConfig
 from worker.server.permitted import Permitted
 from worker.settings import Address
 from worker.spec import JobSpec
@@ -30,7 +31,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         state_directory=tmp_path / "state",
         shutdown_grace=DEFAULT_SHUTDOWN_GRACE,
         retention=DEFAULT_RETENTION,
-        permitted=Permitted(max_limits=Limits(output=DEFAULT_OUTPUT_CAP)),
+        permitted=Permitted(max_limits=Limits(output=OUTPUT_CAP)),
     )
 
 

@@ -8,11 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gen.workerservice import WorkerServiceBase
+from worker import Registry
 from worker.errors import PermissionDenied, Unauthenticated
 from worker.rpc.role import Role
 from worker.server.call import PREFIX
 from worker.server.identity import Identity
+from worker.server.permitted import Permitted
 from worker.server.policy import ROLES, check_allowed
+from worker.server.service import Service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READERS = {"QueryStatus", "GetOutput", "Wait", "List", "Watch"}
@@ -25,6 +28,11 @@ def someone(role: Role | None) -> Identity:
 def test_every_rpc_is_in_the_table_and_nothing_else() -> None:
     paths = WorkerServiceBase().__mapping__()
     assert {PREFIX + rpc for rpc in ROLES} == set(paths)
+
+
+def test_every_rpc_has_its_method(tmp_path: Path) -> None:
+    service = Service(Registry(tmp_path), Permitted())
+    assert service.methods.keys() == ROLES.keys()
 
 
 @pytest.mark.parametrize("rpc", ROLES)

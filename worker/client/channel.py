@@ -143,10 +143,8 @@ class PinnedChannel(Channel):
         """Take what is in the files now: they may have been renewed since the last dial."""
         try:
             self._ssl = examined(self._client)
-        except (
-            BadCredentials,
-            OSError,
-        ) as error:  # being replaced just now, or worse: the server will say
+        # Being replaced just now, or worse: the server will say.
+        except (BadCredentials, OSError) as error:
             log.info("%s; the one that was read before is used", error)
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""The jobs of a server, over one connection."""
+"""The jobs of a server; one connection, and more only where it has no room for a request."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Registry:
         return await job.current_status()
 
     def output(self, job_id: UUID, **options: Any) -> AsyncGenerator[Chunk, None]:
-        """As Job.output; a chunk has at most 256 KiB. Raises JobNotFound at once.
+        """As Job.output; a chunk has at most 64 KiB. Raises JobNotFound at once.
 
         An empty chunk tells only how far it has come: in other streams, or where a tail begins.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
 
@@ -41,16 +42,8 @@ def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
 
 
 def _limits_asked(limits: Limits) -> wire.Limits:
-    return wire.Limits(
-        time=None if limits.time is None else timedelta(seconds=limits.time),
-        memory=limits.memory,
-        cpus=limits.cpus,
-        processes=limits.processes,
-        output=limits.output,
-        open_files=limits.open_files,
-        core=limits.core,
-        nice=limits.nice,
-    )
+    time = None if limits.time is None else timedelta(seconds=limits.time)
+    return wire.Limits(**asdict(limits) | {"time": time})
 
 
 def list_request(which: JobFilter, limit: int, token: str) -> wire.ListRequest:

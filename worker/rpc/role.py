@@ -46,16 +46,8 @@ class NoRole(Exception):
     """Why a certificate bears none, as the end of a sentence that has named it."""
 
 
-def role_of(certificate_der: bytes) -> Role | None:
-    """The role of a certificate that the handshake has verified; None for any other bytes."""
-    try:
-        return read_role(certificate_der)
-    except NoRole:
-        return None
-
-
 def read_role(certificate_der: bytes) -> Role:
-    """Raises NoRole, and nothing else.
+    """Of a certificate that the handshake has verified. Raises NoRole, and nothing else.
 
     A certificate that can't be read here although OpenSSL took it has no role: an unread
     extension must not be one that allows something.

@@ -106,9 +106,7 @@ class Call:
         if rpc not in ROLES or rpc == path:
             raise NotBuilt(f"there is no method {path}")
         check_allowed(rpc, self._caller)
-        method = self._service.methods.get(rpc)
-        if method is None:
-            raise NotBuilt(f"{rpc} isn't built yet")
+        method = self._service.methods[rpc]
         self._is_short = not method.is_long
         size = REQUEST_SIZES.get(rpc, REQUEST_SIZE)
         async with AsyncExitStack() as opened:

@@ -1,4 +1,4 @@
-"""How much a client may cost before it is known, and how much one request may be."""
+"""All numbers that bound what a client may cost: connections, requests, memory, waiting."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ server doesn't know yet: nothing that a client asks for is silently ignored.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -45,16 +46,8 @@ def spec_of(request: wire.StartRequest) -> JobSpec:
 
 
 def _limits_of(asked: wire.Limits) -> Limits:
-    return Limits(
-        time=None if asked.time is None else asked.time.total_seconds(),
-        memory=asked.memory,
-        cpus=asked.cpus,
-        processes=asked.processes,
-        output=asked.output,
-        open_files=asked.open_files,
-        core=asked.core,
-        nice=asked.nice,
-    )
+    time = None if asked.time is None else asked.time.total_seconds()
+    return Limits(**asdict(asked) | {"time": time})
 
 
 def output_mode_of(number: wire.OutputMode) -> OutputMode:

@@ -44,7 +44,7 @@ def main() -> int:
     try:
         config = ServerConfig.load(given.config)
         config.permitted.check_kept(given.controllers)
-        sockets = [socket.socket(fileno=int(each)) for each in given.listen]
+        sockets = [socket.socket(fileno=each) for each in given.listen]
         # A copy: where the socket ends before we do, the keeper kills us, and nobody is told why.
         keeper = socket.socket(fileno=os.dup(given.keeper))
         return asyncio.run(serve(config, sockets, keeper))
