@@ -11,6 +11,7 @@ import pytest
 
 from gen import workerservice as wire
 from worker.errors import InvalidRequest
+from worker.limits import NO_LIMITS, Limits
 from worker.rpc.asking import start_request
 from worker.rpc.convert import (
     chunk_of,
@@ -20,6 +21,7 @@ from worker.rpc.convert import (
     status_of,
     status_response,
 )
+from worker.server.requests import spec_of
 from worker.spec import JobSpec, OutputMode
 from worker.state import Cause, Chunk, JobState, JobStatus, Outcome, OutputSize, Stream
 
@@ -194,6 +196,19 @@ def test_an_answer_that_ends_before_the_output_does_not_tell_how_the_job_ended()
 def test_our_names_are_the_wires(ours: type[StrEnum], theirs: type[betterproto.Enum]) -> None:
     lost = {"LOST"} if ours is JobState else set()  # which is UNKNOWN there
     assert set(ours.__members__) - lost <= set(theirs.__members__)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(NO_LIMITS, id="none"),
+        pytest.param(Limits(time=2.5, memory=1, cpus=0.5, nice=0), id="some, and a zero"),
+        pytest.param(Limits(1.5, 2, 3.5, 4, 5, 6, 7, 8), id="all"),
+    ],
+)
+def test_limits_arrive_as_they_were_asked_for(limits: Limits) -> None:
+    asked = wire.StartRequest().parse(bytes(start_request(JobSpec("x", limits=limits), ID)))
+    assert spec_of(asked).limits == limits
 
 
 @pytest.mark.parametrize(
