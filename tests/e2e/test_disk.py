@@ -16,6 +16,7 @@ from tests.client.scripted import client_of
 from tests.e2e.service import Service, reloaded, serving
 from worker import Client, Job
 from worker.errors import NoRoom
+from worker.jobs.folder import MAKE_ROOM
 from worker.settings import Address
 from worker.state import JobState
 
@@ -89,7 +90,7 @@ async def test_on_a_full_disk_only_output_and_new_jobs_suffer(
             assert skipped == status.output.dropped
             assert len(output) + skipped == PRINTED + len("THE-END\n")
             assert (await quiet.status()).state is JobState.RUNNING
-            with pytest.raises(NoRoom, match=r"full|space"):
+            with pytest.raises(NoRoom, match=f"(full|space.*): {MAKE_ROOM}"):
                 await client.start("true")
             await quiet.stop()
             assert (await quiet.wait()).state is JobState.STOPPED
@@ -154,7 +155,7 @@ async def test_without_inodes_a_start_is_refused_and_room_is_used_again(
         service = stack.enter_context(serving(tmp_path, certificates))
         async with client_for(service) as client:
             jobs: list[Job] = []
-            with pytest.raises(NoRoom, match=str(state)):
+            with pytest.raises(NoRoom, match=f"{state}.*: {MAKE_ROOM}"):
                 await start_sleepers(client, jobs)
             assert len(jobs) > 5
             folders = {entry.name for entry in (state / "jobs").iterdir()}

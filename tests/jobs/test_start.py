@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import threading
 from asyncio import TaskGroup
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from tests.jobs.scripts import read
 from worker import Registry
-from worker.errors import CannotExecute, InvalidRequest, JobExists, JobNotFound
+from worker.errors import CannotExecute, InternalError, InvalidRequest, JobExists, JobNotFound
 from worker.jobs.environment import User
 from worker.spec import JobSpec
 
@@ -109,6 +110,16 @@ async def test_what_cannot_be_executed_is_named_and_is_no_job(
         await registry.status(job_id)
     assert list((state / "jobs").iterdir()) == []
     assert (await registry.submit(JobSpec("true"), job_id=job_id)).id == job_id
+
+
+async def test_a_state_directory_that_was_moved_away_is_named_and_can_be_put_back(
+    registry: Registry, state: Path, tmp_path: Path
+) -> None:
+    shutil.move(state, tmp_path / "elsewhere")
+    with pytest.raises(InternalError, match=f"state directory {state} was moved.*put it back"):
+        await registry.start("true")
+    shutil.move(tmp_path / "elsewhere", state)
+    assert (await (await registry.start("true")).wait()).exit_code == 0
 
 
 async def test_a_job_sees_a_clean_environment(

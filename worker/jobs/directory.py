@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
-from worker.errors import BadState, StateInUse
+from worker.errors import BadState, InternalError, StateInUse
 
 PRIVATE: Final = 0o700
 RETRY_S: Final = 0.05  # flock(2) knows no time limit
@@ -58,6 +58,15 @@ def check_usable(path: Path) -> bool:
         what = f"{above} is no folder that can be written"
         raise BadState(f"{path} can't be the state directory: {what}") from error
     return False
+
+
+def check_there(path: Path) -> None:
+    """Raises InternalError where somebody has taken it away since it was opened."""
+    if not (path / "jobs").exists():
+        raise InternalError(
+            f"the state directory {path} was moved or removed: put it back, or start anew, with an"
+            " empty one"
+        )
 
 
 def owner_of(path: Path) -> int | None:

@@ -17,6 +17,7 @@ from worker.limits import LEAST_NICE
 T = TypeVar("T", Spawn, EndRecord)
 # Ours, and it passes: no word about the file that couldn't be opened.
 SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+MAKE_ROOM: Final = "make room on that disk, or remove jobs that have ended"
 _LARGEST: Final = 2**53  # µs: the year 2255; bytes: 8 PiB. More is rubbish
 
 

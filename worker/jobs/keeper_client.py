@@ -7,7 +7,9 @@ that can't be understood is as good as gone. Nothing else may assume where jobs 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 from asyncio import Future
 from collections import deque
@@ -31,6 +33,7 @@ from worker.errors import (
     SetupError,
     Unavailable,
 )
+from worker.jobs.folder import MAKE_ROOM
 from worker.keeper.frames import BadFrame, Frames, encode
 from worker.keeper.messages import (
     PROTOCOL,
@@ -71,6 +74,7 @@ _ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
         Refusal.FAULT: InternalError,
     }
 )
+_DISK_FULL: Final = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))
 _HELLO_S: Final = 30.0
 _READ_SIZE: Final = 64 * 1024
 
@@ -78,7 +82,10 @@ log = logging.getLogger(__name__)
 
 
 def error_of(refused: Refused) -> JobError:
-    return _ERRORS.get(refused.refusal, InternalError)(refused.text)
+    text = refused.text
+    if text.endswith(_DISK_FULL):
+        text += f": {MAKE_ROOM}"
+    return _ERRORS.get(refused.refusal, InternalError)(text)
 
 
 def keeper_lost() -> KeeperLost:

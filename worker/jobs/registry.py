@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from worker.errors import Unavailable
+from worker.errors import InternalError, Unavailable
 from worker.job import Job
 from worker.jobs import control
+from worker.jobs.directory import check_there
 from worker.jobs.environment import User
 from worker.jobs.follow import followed
 from worker.jobs.keeper_client import keeper_lost
@@ -109,7 +110,11 @@ class Registry:
             raise Unavailable("no job is started any more: the keeper is leaving")
         roster = session.roster
         job = roster.find(job_id) if roster.knows(request) else roster.start(request)
-        await job.wait_started()
+        try:
+            await job.wait_started()
+        except InternalError:
+            check_there(self._directory)
+            raise
         return Job(job_id, self)
 
     async def status(self, job_id: UUID) -> JobStatus:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import BadState, InternalError, NoRoom
+from worker.jobs.folder import MAKE_ROOM
 
 VERSION: Final = 4
 _OURS: Final = int.from_bytes(b"jobw")
@@ -174,7 +175,8 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind = NoRoom if code in _FULL else InternalError
-        raise kind(f"jobs.db: {error}") from error
+        advice = f": {MAKE_ROOM}" if code == sqlite3.SQLITE_FULL else ""
+        raise kind(f"jobs.db: {error}{advice}") from error
 
 
 def _put_aside(path: Path, reason: str) -> None:
