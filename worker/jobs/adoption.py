@@ -114,7 +114,7 @@ def _request_of(folder: Path) -> Spawn:
     try:
         request = read_request(folder)
     except TornFile as error:
-        log.error("%s", error)  # noqa: TRY400 - one line for one bad job
+        log.error("%s", error)
     else:
         if request.job == folder.name:
             return request

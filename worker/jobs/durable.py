@@ -27,4 +27,4 @@ async def kept_durable(job: TrackedJob) -> None:
             for name in ("output", "index"):
                 await ENDS.run(sync, job.folder / name)
         except (OSError, NoRoom) as error:
-            log.error("%s may not survive a power cut: %s", job.folder, error)  # noqa: TRY400
+            log.error("%s may not survive a power cut: %s", job.folder, error)

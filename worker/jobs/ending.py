@@ -108,5 +108,5 @@ def _read_durably(folder: Path) -> EndRecord:
         if error.errno in SCARCE:
             raise
         # The end is true all the same: only a power cut could still take it back.
-        log.error("%s may not survive a power cut: %s", folder, error.strerror)  # noqa: TRY400
+        log.error("%s may not survive a power cut: %s", folder, error.strerror)
     return record

@@ -213,7 +213,7 @@ class KeeperClient:
         except ConnectionError:
             return None
         except BadFrame as error:
-            log.error("the keeper sent nonsense: %s", error)  # noqa: TRY400
+            log.error("the keeper sent nonsense: %s", error)
             return None
         return self._received.popleft()
 

@@ -24,7 +24,7 @@ def end_orphans(state: Path) -> None:
         (folder / "jobs").rmdir()
         folder.rmdir()
     except OSError as error:  # what can't be ended stays, and so does its folder
-        log.error("what the keeper left could not be ended: %s", error)  # noqa: TRY400
+        log.error("what the keeper left could not be ended: %s", error)
     else:
         if ended:
             log.error("%d processes that the keeper left were ended", ended)

@@ -67,7 +67,7 @@ class Removal:
             try:
                 self._store.keep_time()
             except (NoRoom, InternalError) as error:
-                log.error("ages aren't recorded: %s", error)  # noqa: TRY400 - one line
+                log.error("ages aren't recorded: %s", error)
             self._roster.changed.set()
 
     async def _make_room(self) -> None:
@@ -81,7 +81,7 @@ class Removal:
                     await self._bury(going)
                     await self._delete()
             except (NoRoom, InternalError) as error:
-                log.error("retention removes nothing for now: %s", error)  # noqa: TRY400 - one line
+                log.error("retention removes nothing for now: %s", error)
             await self._roster.changed.wait()
 
     def _due(self) -> list[tuple[UUID, str]]:
@@ -134,7 +134,7 @@ def set_aside(folder: Path) -> Path | None:
     except FileNotFoundError:  # a job that never started
         return None
     except OSError as error:
-        log.error("%s is removed, and stays till the next start: %s", folder, error)  # noqa: TRY400
+        log.error("%s is removed, and stays till the next start: %s", folder, error)
         return None
 
 
@@ -145,6 +145,6 @@ def _delete_all(folders: Iterable[Path]) -> None:
         except FileNotFoundError:  # the thread of a Registry that was closed is still at it
             continue
         except OSError as error:
-            log.error("%s stays till the next start: %s", folder, error)  # noqa: TRY400
+            log.error("%s stays till the next start: %s", folder, error)
         else:
             log.debug("%s is deleted", folder)

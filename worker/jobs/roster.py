@@ -232,7 +232,7 @@ class Roster:
             self._store.bury([(job.status.id, "as its start failed")], has_run=False)
             self.drop(job.status.id)
         except (NoRoom, InternalError) as error:
-            log.error("job %s: its row can't be removed yet: %s", job.status.id, error)  # noqa: TRY400
+            log.error("job %s: its row can't be removed yet: %s", job.status.id, error)
             self._until_left(job, partial(self._forget_later, why=why))
         job.tell_failure(why)
 

@@ -84,7 +84,7 @@ class Store:
         try:
             self.time.keep()
         except (NoRoom, InternalError) as error:  # then jobs look younger than they are
-            log.error("the time of this run isn't recorded: %s", error)  # noqa: TRY400 - one line
+            log.error("the time of this run isn't recorded: %s", error)
         self.is_open = False
         self._database.close()
 
@@ -118,7 +118,7 @@ class Store:
         try:
             self.save(status, size)
         except (NoRoom, InternalError) as error:
-            log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)  # noqa: TRY400
+            log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)
             self.unrecorded[status.id] = status, size
             self.revisions.tell()
             return False
