@@ -147,10 +147,10 @@ async def test_a_tree_without_a_cgroup_keeps_whom_it_has_lost_sight_of(
     with serving(tmp_path, certificates, before=without_cgroups()) as service:
         async with client_of(service) as client:
             job = await client.start("bash", "-c", script)
-            await (await client.start("true")).wait()  # by now the keeper has looked
-            await asyncio.to_thread((tmp_path / "go").write_text, "\n")
-            printed = b""
             async with aclosing(job.output()) as chunks:
+                printed = (await anext(chunks)).data
+                await (await client.start("true")).wait()  # by now the keeper has looked
+                await asyncio.to_thread((tmp_path / "go").write_text, "\n")
                 while printed.count(b"\n") < 2:
                     printed += (await anext(chunks)).data
             pidfd = os.pidfd_open(int(printed.removeprefix(b"up\n")))

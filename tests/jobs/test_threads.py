@@ -1,5 +1,7 @@
 """Where no thread can be started any more, what has its threads already goes on."""
 
+import asyncio
+import gc
 import resource
 import sys
 import threading
@@ -71,3 +73,25 @@ async def test_what_finds_no_thread_is_no_room_and_may_be_tried_again() -> None:
 async def test_a_copy_of_the_program_starts_its_own(state: Path) -> None:
     copying = await create_subprocess_exec(sys.executable, "-c", IN_A_COPY, state, cwd=ROOT)
     assert await copying.wait() == 3
+
+
+@pytest.mark.parametrize("may_hang", [False, True], ids=["awaited", "left"])
+async def test_a_failure_that_nobody_waits_for_is_no_word_in_the_log(
+    caplog: pytest.LogCaptureFixture, *, may_hang: bool
+) -> None:
+    threads, go_on = Threads("test", 1, may_hang=may_hang), threading.Event()
+
+    def fail() -> None:
+        go_on.wait()
+        raise ValueError
+
+    failing = asyncio.create_task(threads.run(fail))
+    await asyncio.sleep(0)  # it waits
+    failing.cancel()
+    asyncio.get_running_loop().call_soon(go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await failing
+    await threads.run(gc.collect)
+    gc.collect()
+    assert caplog.text == ""
+    threads.start().shutdown()

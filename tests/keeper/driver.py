@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import worker.keeper
 from worker.keeper.frames import Frames, encode
 from worker.keeper.messages import (
+    PROTOCOL,
     Done,
     Ended,
     Grown,
@@ -51,7 +52,7 @@ class Driver:
 
     def greet(self) -> None:
         """The list of jobs that comes back can be waited for afterwards."""
-        self.send(Hello(1, ""))
+        self.send(Hello(PROTOCOL, ""))
         self.send(List())
         self.wait(ListEnd)
 

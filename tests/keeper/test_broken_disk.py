@@ -1,17 +1,21 @@
 """A file system that has become read-only, or doesn't answer: only what needs it suffers."""
 
+import errno
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tests.e2e.hanging import hanging
 from tests.keeper.driver import Keeper, finish, start
 from worker.keeper.frames import encode
+from worker.keeper.index import Index
 from worker.keeper.messages import Accepted, Ended, Input
+from worker.keeper.records import RECORD, Kind
 
 SIZE = 16 * 2**20
 
@@ -68,3 +72,22 @@ def test_a_start_that_hangs_keeps_no_other_jobs_stdin_open(keeper: Keeper, tmp_p
         assert driver.ended(reader)["code"] == 0
         driver.stop(starting.job, 0)
     assert driver.ended(starting.job)["signal"] == signal.SIGKILL
+
+
+def test_a_gap_that_can_not_be_written_hides_nothing_that_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zero would end the index for its readers."""
+    fd = os.open(tmp_path / "index", os.O_RDWR | os.O_CREAT)
+    index, write = Index(fd), os.pwrite
+    index.run(Kind.RUN_STDOUT, 0, 1)
+    monkeypatch.setattr(os, "pwrite", Mock(side_effect=OSError(errno.EIO, "")))
+    index.gap(Kind.RUN_STDOUT, 5, 3)
+    monkeypatch.setattr(os, "pwrite", write)
+    index.run(Kind.RUN_STDERR, 5, 2)
+    index.gap(Kind.RUN_STDERR, 9, 4)
+    index.exit(9, 7)
+    words = [word for word, _ in RECORD.iter_unpack(os.pread(fd, index.size, 0))]
+    kinds = [Kind(word >> 56) for word in words]
+    assert kinds == [Kind.HEADER, Kind.RUN_STDOUT, Kind.RUN_STDERR, Kind.GAP_STDERR, Kind.EXIT]
+    os.close(fd)

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keeper.driver import PATIENCE_S, Keeper, finish, start
+from tests.keeper.driver import KEEPER, PATIENCE_S, Keeper, finish, start
 from tests.keeper.test_ways import without_cgroups
 from worker.keeper.messages import Done
 
@@ -142,3 +143,17 @@ def test_a_zombie_that_can_not_be_reaped_holds_up_no_job_and_is_ended(tmp_path: 
     driver.stop(request.job, 0)
     assert driver.ended(request.job)["code"] == 3
     finish(started)
+
+
+def test_a_keeper_whose_program_has_gone_before_it_looks_goes_too(tmp_path: Path) -> None:
+    """Somebody else is its parent by then; a copy of the program may hold the socket."""
+    ours, theirs = socket.socketpair()
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    options = ["--lock", str(lock), "--program", str(theirs.fileno())]
+    forked = ["setsid", "--fork", sys.executable, "-I", "-S", KEEPER, str(tmp_path), *options]
+    subprocess.run(forked, pass_fds=[lock, theirs.fileno()], check=True)
+    os.close(lock)
+    theirs.close()
+    ours.settimeout(PATIENCE_S)
+    assert ours.recv(1) == b""
+    ours.close()

@@ -124,7 +124,11 @@ class Removal:
         while self._to_delete:
             some, self._to_delete = self._to_delete[:_AT_ONCE], self._to_delete[_AT_ONCE:]
             fault.point(fault.BETWEEN_RENAME_AND_DELETION)
-            await ENDS.run(_delete_all, some)
+            try:
+                await ENDS.run(_delete_all, some)
+            except NoRoom:
+                self._to_delete += some
+                raise
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -127,8 +127,8 @@ class Store:
     def record_rest(self) -> list[UUID]:
         """What a full disk has kept out of its row; the jobs that are final in theirs now."""
         final = []
-        with suppress(NoRoom, InternalError):
-            for status, size in list(self.unrecorded.values()):
+        for status, size in list(self.unrecorded.values()):
+            with suppress(NoRoom, InternalError):
                 self.save(status, size)
                 final += [status.id] if status.is_final else []
         return final

@@ -21,7 +21,6 @@ from worker.errors import NoRoom
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
 log = logging.getLogger(__name__)
 
 
@@ -61,9 +60,16 @@ class Threads:
         try:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
+            doing.add_done_callback(_heard)
             if not self._may_hang:
                 await asyncio.wait([doing])
             raise
+
+
+def _heard(done: asyncio.Future[T]) -> None:
+    """Or asyncio says that nobody was told of a failure."""
+    if not done.cancelled():
+        done.exception()
 
 
 ENDS: Final = Threads("end", 6)  # the folders of jobs: made durable, deleted, adopted

@@ -21,7 +21,7 @@ from typing import Final, Never
 PR_SET_PDEATHSIG: Final = 1
 UMASK: Final = 0o022
 FAILED: Final = 127
-MOST_FILES: Final = 2**20  # nr_open of proc(5); close_range(2) takes one call for all
+SYS_CLOSE_RANGE: Final = 436  # the same number on every architecture
 
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 # Python ignores SIGPIPE and SIGXFSZ, and whoever started us may ignore others (nohup).
@@ -143,8 +143,9 @@ def _prepare(
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
     # What waits long before execve, for a dead directory, must not hold the pipes of other jobs.
-    os.closerange(3, report)
-    os.closerange(report + 1, MOST_FILES)
+    # A kernel before 5.9 refuses; then they stay open till execve.
+    _libc.syscall(SYS_CLOSE_RANGE, 3, report - 1, 0)
+    _libc.syscall(SYS_CLOSE_RANGE, report + 1, ctypes.c_uint(-1), 0)
     for number in (*_IGNORED, *around.handled):
         signal.signal(number, signal.SIG_DFL)
     if around.oom_score is not None:

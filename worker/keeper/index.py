@@ -48,14 +48,14 @@ class Index:
     def gap(self, run: Kind, offset: int, missing: int) -> None:
         """`missing` more bytes of that stream are not there, just before `offset`."""
         last = self.extent.gaps.get(run)
-        if last and last.offset == offset:
-            gap = Gap(last.position, offset, last.missing + missing)
-        else:
-            gap = Gap(self.size, offset, missing)
-            self.extent.size += RECORD.size
-        self.extent.gaps[run] = gap
         with _broken_disk_borne():
-            self._write(gap.position, GAP_OF[run], offset, gap.missing)
+            if last and last.offset == offset:
+                gap = Gap(last.position, offset, last.missing + missing)
+                self._write(gap.position, GAP_OF[run], offset, gap.missing)
+            else:
+                gap = Gap(self.size, offset, missing)
+                self._append(GAP_OF[run], offset, missing)
+            self.extent.gaps[run] = gap
 
     def exit(self, offset: int, value: int) -> None:
         with _broken_disk_borne():

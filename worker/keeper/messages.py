@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, get_args
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 
 class Refusal(StrEnum):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 EXITING: Final = 0x4  # PF_EXITING in linux/sched.h
-ENVIRONMENT_END: Final = 48  # env_end, the 51st field, counted from the state, the third
+FIRST: Final = 3  # of the fields behind the name, by proc(5)
 LOOKS: Final = 1000  # at one that executes others in a row; each moment is some µs
 MARK: Final = b"WORKER_JOB_ID="  # in the environment of each job
 
@@ -18,6 +18,7 @@ class Process(NamedTuple):
     session: int
     flags: int
     began: int  # with its pid that of no other process
+    environment_end: int  # its address
 
     @property
     def is_alive(self) -> bool:
@@ -28,6 +29,11 @@ class Process(NamedTuple):
         """A zombie, too: it has no memory any more."""
         return bool(self.flags & EXITING)
 
+    @property
+    def is_in_execve(self) -> bool:
+        """Its new environment has no place yet: for a moment there is none to read."""
+        return not (self.environment_end or self.is_exiting)
+
 
 def process(pid: int) -> Process | None:
     try:
@@ -35,7 +41,8 @@ def process(pid: int) -> Process | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()
-    return Process(fields[0], int(fields[1]), int(fields[3]), int(fields[6]), int(fields[19]))
+    numbers = (int(fields[number - FIRST]) for number in (4, 6, 9, 22, 51))
+    return Process(fields[0], *numbers)
 
 
 def children_of(pid: int) -> set[int]:
@@ -62,11 +69,12 @@ def descent(roots: Iterable[int]) -> set[int]:
 
 
 def has_threads(pid: int) -> bool:
-    """More than its first, which may be a zombie while they run."""
+    """Others than its first, which may be a zombie while they run."""
     try:
-        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+        others = {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()} - {pid}
     except OSError:
         return False
+    return any((seen := process(other)) and seen.is_alive for other in others)
 
 
 def mark_of(pid: int) -> str:
@@ -75,7 +83,8 @@ def mark_of(pid: int) -> str:
     try:
         for _ in range(LOOKS):
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-            if environment or not _is_in_execve(pid):
+            seen = process(pid)
+            if environment or not (seen and seen.is_in_execve):
                 break
     except OSError:
         return ""
@@ -92,12 +101,6 @@ def tracer_of(pid: int) -> int:
     except OSError:
         return 0
     return int(status.rpartition("TracerPid:")[2].split()[0])
-
-
-def _is_in_execve(pid: int) -> bool:
-    """Its new environment has no place yet: for a moment there is none to read."""
-    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    return text.rpartition(")")[2].split()[ENVIRONMENT_END] == "0"
 
 
 def name_of(pid: int) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+from typing import Final
 
 from worker.keeper.keeper import Keeper
 from worker.keeper.link import Link
 from worker.keeper.loop import ONCE
 from worker.keeper.messages import Leave, Message
+
+CREDENTIALS: Final = struct.Struct("3i")  # of unix(7): pid, uid, gid
 
 
 class Program:
@@ -19,7 +23,17 @@ class Program:
         self._keeper = keeper
         self._link: Link | None = Link(keeper.loop, end, self)
         keeper.new_user(self)
-        keeper.loop.watch(os.pidfd_open(os.getppid()), self._link.close, self._link, ONCE)
+        self._watch_parent(end, self._link)
+
+    def _watch_parent(self, end: socket.socket, link: Link) -> None:
+        parent = os.getppid()
+        pidfd = os.pidfd_open(parent)
+        self._keeper.loop.watch(pidfd, link.close, link, ONCE)
+        made_by, _, _ = CREDENTIALS.unpack(
+            end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        )
+        if made_by != parent:  # it has gone before we looked
+            link.close()
 
     def send(self, message: Message) -> None:
         if self._link:

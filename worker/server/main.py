@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from worker.errors import BadConfig, StateInUse, WorkerError
-from worker.jobs.directory import lock, owner_of
-from worker.keeper.cgroup import folder_for
-from worker.limits import CONTROLLERS
+from worker.jobs.directory import lock
 from worker.rpc.tls import server_context
-from worker.server.check import findings
+from worker.server.check import controllers, findings
 from worker.server.config import ServerConfig
 from worker.server.listen import listening, resolved
 
@@ -40,9 +38,9 @@ def main() -> None:
         file = absolute(given.config)
         config = ServerConfig.load(file)
         context = server_context(config.client_ca, config.server_certificate, config.server_key)
-        config.permitted.check_kept(controllers(config.state_directory))
         endpoints = resolved(config.listen_address)
         if not given.check:
+            config.permitted.check_kept(controllers(config.state_directory))
             become_keeper(file, config)
         found = list(findings(config, context, endpoints, datetime.now(UTC)))
         with suppress(OSError):  # nobody listens
@@ -78,17 +76,6 @@ def absolute(name: str) -> Path:
         return Path(name).absolute()
     except OSError as error:
         raise BadConfig(f"{name}: the current directory is gone: give an absolute path") from error
-
-
-def controllers(state: Path) -> frozenset[str]:
-    """All that the keeper may be given here. What one is given that runs is looked at by SIGHUP."""
-    if owner_of(state):
-        return frozenset(CONTROLLERS.values())
-    with suppress(OSError):
-        folder = folder_for(Path("/"))  # whose it is tells its name alone
-        if folder:
-            return frozenset((folder.parent / "cgroup.controllers").read_text().split())
-    return frozenset()
 
 
 def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
