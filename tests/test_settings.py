@@ -15,7 +15,7 @@ GOOD = "name: x\naddress: localhost:5000\n"
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        pytest.param("", "must hold the keys name, address, count, seconds", id="nothing"),
+        pytest.param("", "must hold the keys name, address", id="nothing"),
         pytest.param("- name", "must hold the keys", id="a list"),
         pytest.param("name: x\n", "the key address is missing", id="a missing key"),
         pytest.param(GOOD + "nmae: y\n", "unknown key 'nmae'; the keys are name", id="unknown key"),

@@ -14,19 +14,27 @@ if TYPE_CHECKING:
     from worker.jobs.registry import Registry as Registry
     from worker.jobs.retention import Retention as Retention
     from worker.limits import Limits as Limits
+    from worker.listing import JobFilter as JobFilter
+    from worker.spec import JobSpec as JobSpec
+    from worker.state import Cause as Cause
     from worker.state import Chunk as Chunk
     from worker.state import JobState as JobState
     from worker.state import JobStatus as JobStatus
+    from worker.state import Outcome as Outcome
     from worker.state import Stream as Stream
 
 _HOME = {
+    "Cause": "worker.state",
     "Chunk": "worker.state",
     "Client": "worker.client",
     "Job": "worker.job",
     "JobError": "worker.errors",
+    "JobFilter": "worker.listing",
+    "JobSpec": "worker.spec",
     "JobState": "worker.state",
     "JobStatus": "worker.state",
     "Limits": "worker.limits",
+    "Outcome": "worker.state",
     "Registry": "worker.jobs.registry",
     "Retention": "worker.jobs.retention",
     "Stream": "worker.state",

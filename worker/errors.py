@@ -140,7 +140,10 @@ class InvalidRequest(JobError):
 
 
 class CannotExecute(InvalidRequest):
-    """A command that can't be executed; the message names the path and the reason."""
+    """A command that can't be executed; the message names the path and the reason.
+
+    A Client raises InvalidRequest with that message: on the wire the two are one status.
+    """
 
 
 class JobNotFound(JobError):

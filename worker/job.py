@@ -102,7 +102,9 @@ class Job:
         `end`: nothing follows, the job reads end of file. Raises NotNow where stdin is closed or
         another sender has taken over, and whatever `data` raises: then the job reads no end.
         """
-        chunks = _once(data) if isinstance(data, bytes) else data
+        if isinstance(data, str):
+            raise TypeError("stdin takes bytes: encode the text")
+        chunks = data if isinstance(data, AsyncIterable) else _once(bytes(data))
         return await self.jobs.send_input(self.id, chunks, end=end)
 
     async def remove(self) -> None:

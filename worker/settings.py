@@ -66,7 +66,7 @@ class Settings:
         known = {**required, **(optional or {})}
         values = _parsed(path)
         if not isinstance(values, dict):
-            raise BadConfig(f"{path}: must hold the keys {', '.join(known)}")
+            raise BadConfig(f"{path}: must hold the keys {', '.join(required)}")
         for key, value in values.items():
             if key not in known:
                 raise BadConfig(f"{path}: unknown key {key!r}; the keys are {', '.join(known)}")

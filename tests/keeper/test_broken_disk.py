@@ -57,7 +57,7 @@ def test_no_job_ends_for_want_of_a_place_for_its_output(keeper: Keeper, disk: Pa
     driver.wait(Ended, job=job)
     assert driver.file(job, "output") == b"up\n"
     (line,) = keeper.log.read_text().splitlines()[1:]
-    assert line.startswith(f"keeper: job {job}: its end can't be recorded: ")
+    assert f" keeper: job {job}: its end can't be recorded: " in line
 
 
 def test_a_start_that_hangs_keeps_no_other_jobs_stdin_open(keeper: Keeper, tmp_path: Path) -> None:

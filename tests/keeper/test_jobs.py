@@ -369,7 +369,7 @@ def test_an_end_that_can_not_be_written_is_said_in_a_line(keeper: Keeper) -> Non
     driver.stop(job, 0)
     driver.wait(Ended, job=job)
     (line,) = keeper.log.read_text().splitlines()[1:]
-    assert line.startswith(f"keeper: job {job}: its end can't be recorded: ")
+    assert f" keeper: job {job}: its end can't be recorded: " in line
 
 
 def test_a_fault_costs_one_job_and_ends_its_processes(keeper: Keeper) -> None:

@@ -112,7 +112,7 @@ def test_a_directory_that_its_user_may_not_enter_is_refused(driver: Driver, tmp_
     refused = driver.refusal(
         "true", directory=str(tmp_path / "own"), uid=NOBODY.pw_uid, gid=NOBODY.pw_gid
     )
-    assert "own: not executable (permission denied)" in refused.text
+    assert "own: may not be entered" in refused.text
 
 
 def test_a_pause_is_told(driver: Driver) -> None:

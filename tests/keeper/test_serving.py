@@ -154,6 +154,20 @@ def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> N
     driver.end.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_of_other_daemons_ends_nothing(serve: Starter, number: signal.Signals) -> None:
+    service = serve()
+    driver = ready(service)
+    job = driver.spawn("sh", "-c", "grep Sig /proc/self/status; read x", has_input=True)
+    service.process.send_signal(number)
+    driver.stop(job, 0)
+    driver.ended(job)
+    ended = driver.ended(driver.spawn("sh", "-c", f"kill -{number.value} $$"))
+    assert ended["signal"] == number
+    assert "SIGUSR1 and SIGUSR2 do nothing" in service.log.read_text()
+    driver.end.close()
+
+
 def test_a_second_sigterm_hurries(serve: Starter) -> None:
     service = serve()
     driver = ready(service, grace_s=3600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -132,6 +133,8 @@ class Client:
 
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus:
         """See Job.wait."""
+        if timeout is not None and math.isnan(timeout):
+            raise InvalidRequest("timeout is no number")
         now = asyncio.get_running_loop().time
         deadline = float("inf") if timeout is None else now() + timeout
         until = None if timeout is None else deadline + ANSWER_TIME

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 import traceback
 
 STDERR = 2
@@ -18,12 +19,12 @@ def say(text: str) -> None:
     global _lost  # noqa: PLW0603 - one stderr a process
     if _lost:
         text = f"({_lost} lines could not be written) {text}"
-    line = f"keeper: {text}".encode(errors="backslashreplace")[:MOST] + b"\n"
+    line = f"{time.strftime('%F %T')} keeper: {text}".encode(errors="backslashreplace")
     poll = select.poll()
     poll.register(STDERR, select.POLLOUT)
     try:
         if poll.poll(0) == [(STDERR, select.POLLOUT)]:
-            os.write(STDERR, line)
+            os.write(STDERR, line[:MOST] + b"\n")
             _lost = 0
             return
     except OSError:  # a full disk behind stderr

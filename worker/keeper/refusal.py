@@ -45,6 +45,7 @@ def refusal_of(request: Spawn, program: Program, failure: Failure) -> tuple[Refu
             text = f"user {request.user}: the service can't become it"
             return Refusal.CANNOT_EXECUTE, f"{text}: {reason}"
         case Stage.DIRECTORY:
+            reason = "may not be entered" if failure.error == errno.EACCES else reason
             return Refusal.CANNOT_EXECUTE, f"working directory {request.directory}: {reason}"
         case _:
             return Refusal.CANNOT_EXECUTE, _of_command(request, program, failure, reason)

@@ -115,6 +115,7 @@ class Service:
         """On SIGTERM; asked a second time it hurries."""
         grace_s = 0.0 if self._is_leaving else self.keeper.grace_s
         self._is_leaving = True
+        say(f"SIGTERM: {len(self.keeper.jobs)} jobs are ended within {grace_s:g} s")
         if self._replacement:
             self._replacement.cancel()
         self.send(Leave())
