@@ -154,7 +154,7 @@ def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> N
     driver.end.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM])
 def test_a_signal_of_other_daemons_ends_nothing(serve: Starter, number: signal.Signals) -> None:
     service = serve()
     driver = ready(service)
@@ -164,7 +164,7 @@ def test_a_signal_of_other_daemons_ends_nothing(serve: Starter, number: signal.S
     driver.ended(job)
     ended = driver.ended(driver.spawn("sh", "-c", f"kill -{number.value} $$"))
     assert ended["signal"] == number
-    assert "SIGUSR1 and SIGUSR2 do nothing" in service.log.read_text()
+    assert "SIGUSR1, SIGUSR2 and SIGALRM do nothing" in service.log.read_text()
     driver.end.close()
 
 

@@ -82,7 +82,8 @@ class Client:
         """The job, once its command is executed.
 
         With the same id and spec again it is the same job: nothing is started twice. Raises
-        InvalidRequest, JobExists, NoRoom; after Unavailable the job may have been started.
+        InvalidRequest, JobExists, NoRoom; after Unavailable, or if it is cancelled, the job may
+        have been started: who has chosen `job_id` can ask.
         """
         chosen = job_id or uuid4()
         asked = start_request(spec, chosen)

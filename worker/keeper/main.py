@@ -29,10 +29,10 @@ from worker.keeper.serving import Service
 from worker.keeper.spawn import Spawner
 from worker.keeper.strays import end_marked, end_strays
 
-# The last two mean something to other daemons alone; unheeded they would end us and all jobs.
+# The last three mean something to other daemons alone; unheeded they would end us and all jobs.
 HANDLED: Final = (
     *(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
-    *(signal.SIGUSR1, signal.SIGUSR2),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
 )
 
 
@@ -130,11 +130,11 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
 
 def _handle(keeper: Keeper, leave: Callback, reload: Callback) -> None:
     keeper.bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    callbacks = (keeper.child_ended, leave, leave, leave, reload, _needless, _needless)
+    callbacks = (keeper.child_ended, leave, leave, leave, reload, *[_needless] * 3)
     keeper.signals = Signals(keeper.loop, dict(zip(HANDLED, callbacks, strict=True)), keeper)
     # Blocked across a re-exec, as the default of SIGTERM would end us before this line.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _needless() -> None:
-    say("SIGUSR1 and SIGUSR2 do nothing: SIGHUP reloads, SIGTERM ends")
+    say("SIGUSR1, SIGUSR2 and SIGALRM do nothing: SIGHUP reloads, SIGTERM ends")
