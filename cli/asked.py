@@ -15,6 +15,9 @@ ENDING: Final = [
     if name in signal.Signals.__members__
 ]
 
+HANGUP: Final = getattr(signal, "SIGHUP", None)
+TOGETHER: Final = 0.2  # seconds: `timeout` sends to us and to our group, a logout two kinds
+
 
 class Asked:
     """How often we were asked to end, and whether that ended the job."""
@@ -23,6 +26,20 @@ class Asked:
         self.once = asyncio.Event()
         self.twice = asyncio.Event()
         self.job_ended = asyncio.Event()  # as far as is known here
+        self.no_more: set[signal.Signals] = set()  # signals that count no further time
+        self._first_at = 0.0
+
+    def hear(self, which: signal.Signals, now: float) -> None:
+        """A person may ask twice at once; what ends a session sends the same thing again."""
+        if which in self.no_more:
+            return
+        if which is HANGUP:  # by the kernel, and by the shell: a terminal goes once
+            self.no_more.add(which)
+        if not self.once.is_set():
+            self._first_at = now
+            self.once.set()
+        elif which is signal.SIGINT or now - self._first_at >= TOGETHER:
+            self.twice.set()
 
 
 @contextmanager
@@ -33,23 +50,22 @@ def ending_heard(asked: Asked) -> Iterator[None]:
     """
     loop = asyncio.get_running_loop()
 
-    def ask() -> None:
-        if asked.once.is_set():
-            asked.twice.set()
-            give_back()
-        asked.once.set()
+    def ask(which: signal.Signals) -> None:
+        asked.hear(which, loop.time())
+        if asked.twice.is_set():
+            give_back(taken - asked.no_more)
 
-    def give_back() -> None:
-        while taken:
-            loop.remove_signal_handler(taken.pop())
+    def give_back(which: set[signal.Signals]) -> None:
+        for each in which:
+            loop.remove_signal_handler(each)
 
-    taken: list[signal.Signals] = []
+    taken: set[signal.Signals] = set()
     with suppress(NotImplementedError):  # Windows: there Ctrl-C leaves the job at once
         for each in ENDING:
             if signal.getsignal(each) is not signal.SIG_IGN:
-                loop.add_signal_handler(each, ask)
-                taken.append(each)
+                loop.add_signal_handler(each, ask, each)
+                taken.add(each)
     try:
         yield
     finally:
-        give_back()
+        give_back(taken)

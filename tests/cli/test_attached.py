@@ -137,7 +137,7 @@ async def test_the_second_signal_kills_and_the_third_leaves_though_no_stop_is_an
     with program.popen("run", "--", "yes", stdout=DEVNULL) as process:
         await scripts.is_starting.wait()
         for grace in (None, timedelta(0)):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
             async with asyncio.timeout(TIMEOUT):
                 assert await scripts.stops.get() == (scripts.job, grace)
         process.send_signal(signal.SIGTERM)
@@ -165,7 +165,7 @@ async def test_output_that_is_read_is_whole_though_its_job_is_killed(connected: 
         assert process.stdout
         assert await asyncio.to_thread(os.read, process.stdout.fileno(), 1) == b"\0"
         for said in ("stopping job", "killing job"):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
             assert said in await line(process)
         stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
     assert (process.returncode, len(stdout), stderr) == (137, 99_999, b"")
@@ -192,6 +192,40 @@ async def test_the_third_signal_knows_that_the_job_has_ended(
             process.send_signal(signal.SIGINT)
             assert await ended(process) == ExitStatus.INTERRUPTED
             assert f"job {scripts.job} has ended: query it" in await line(process)
+
+
+async def test_a_terminal_that_goes_is_told_twice_and_counts_once(
+    program: Program, scripts: Scripts
+) -> None:
+    with program.popen("run", "--", "yes", stdout=DEVNULL) as process:
+        await scripts.is_starting.wait()
+        for how, grace in ((signal.SIGHUP, None), (signal.SIGINT, timedelta(0))):
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(how)
+            async with asyncio.timeout(TIMEOUT):
+                assert await scripts.stops.get() == (scripts.job, grace)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("second", "later", "does_count"),
+    [
+        pytest.param(signal.SIGTERM, 0.1, False, id="timeout tells us and our group"),
+        pytest.param(signal.SIGTERM, 0.3, True, id="a SIGTERM of its own"),
+        pytest.param(signal.SIGHUP, 0.1, False, id="a logout is one request"),
+        pytest.param(signal.SIGHUP, 0.3, True, id="the terminal goes as well"),
+        pytest.param(signal.SIGINT, 0.1, True, id="a person is impatient"),
+    ],
+)
+async def test_what_is_sent_together_is_one_request(
+    second: signal.Signals, later: float, *, does_count: bool
+) -> None:
+    asked = Asked()
+    asked.hear(signal.SIGTERM, 7.0)
+    asked.hear(second, 7.0 + later)
+    assert (asked.once.is_set(), asked.twice.is_set()) == (True, does_count)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
