@@ -44,16 +44,16 @@ async def _tell_ending(job_id: UUID, asked: Asked, flow: Flow) -> None:
 
 async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input: bool) -> JobStatus:
     """The final status."""
-    lines = Lines(job.id, look)
+    lines, ours = Lines(job.id, look), Input()
     try:
         async with together() as tasks, asyncio.timeout(None) as patience:
             aside = [tasks.create_task(_ends(job, asked, flow, patience))]
             if has_input:
-                aside.append(tasks.create_task(_fed(job, flow)))
+                aside.append(tasks.create_task(ours.feed(job, flow)))
             try:
                 async with reader_watched():
                     await copy(job.output(tagged=True), lines, flow)
-                return await job.wait()
+                status = await job.wait()
             except (ReaderGone, CannotWrite) as error:  # a local program would have ended, too
                 why = "nobody reads" if isinstance(error, ReaderGone) else "nothing takes"
                 await flow.say(f"stopping job {job.id}: {why} its output any more")
@@ -62,15 +62,37 @@ async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input:
             finally:
                 for each in aside:
                     each.cancel()
-    except (ReaderGone, CannotWrite, CannotRead):
+    except (ReaderGone, CannotWrite):
         raise
     except TimeoutError:  # of our patience alone: the client's errors are of another kind
         rest = f"workerclient logs --since-offset {lines.offset} {job.id}"
         say_what_fits(f"job {job.id} has ended, the rest of its output is left out: {rest}")
-        return await job.wait()
+        status = await job.wait()
     except Exception:
         await flow.say(f"job {job.id} may still run: workerclient logs {job.id}")
         raise
+    if ours.error:
+        raise ours.error
+    return status
+
+
+class Input:
+    """Our stdin, for the job."""
+
+    def __init__(self) -> None:
+        self.error: CannotRead | None = None  # by then the job is asked to end
+
+    async def feed(self, job: Job, flow: Flow) -> None:
+        try:
+            await job.send_input(pieces_of_stdin())
+        except NotNow:
+            pass  # the job has ended, or has closed its stdin: its own affair
+        except CannotRead as error:
+            self.error = error
+            await flow.say(f"stopping job {job.id}: it can't have all of its input")
+            await _stopped(job, None, flow)
+        except WorkerError as error:
+            await flow.say(f"stdin: {error}")
 
 
 async def _ends(job: Job, asked: Asked, flow: Flow, patience: asyncio.Timeout) -> None:
@@ -100,16 +122,3 @@ async def _stopped(job: Job, grace_period: float | None, flow: Flow) -> None:
         await job.stop(grace_period=grace_period)
     except WorkerError as error:
         await flow.say(f"job {job.id} may still run: workerclient stop {job.id}: {error}")
-
-
-async def _fed(job: Job, flow: Flow) -> None:
-    try:
-        await job.send_input(pieces_of_stdin())
-    except NotNow:
-        pass  # the job has ended, or has closed its stdin: its own affair
-    except CannotRead:
-        await flow.say(f"stopping job {job.id}: it can't have all of its input")
-        await _stopped(job, None, flow)
-        raise
-    except WorkerError as error:
-        await flow.say(f"stdin: {error}")

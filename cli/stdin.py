@@ -17,7 +17,7 @@ class CannotRead(Exception):
 
 async def pieces_of_stdin() -> AsyncIterator[bytes]:
     """Up to its end, or CannotRead. Nothing is read ahead: what the job doesn't take is left."""
-    loop = asyncio.get_running_loop()
+    loop, is_terminal = asyncio.get_running_loop(), os.isatty(STDIN)
     while True:
         readable = loop.create_future()
         try:
@@ -35,6 +35,8 @@ async def pieces_of_stdin() -> AsyncIterator[bytes]:
             continue
         except OSError as error:
             raise CannotRead(f"can't read stdin: {error.strerror}") from error
+        if not data and is_terminal and not os.isatty(STDIN):
+            raise CannotRead("can't read stdin: its terminal has gone")
         if not data:
             return
         yield data

@@ -76,6 +76,38 @@ async def test_a_stdin_that_fails_is_not_at_its_end(program: Program) -> None:
     assert (await program.aside("wait", job)).status == 128 + signal.SIGTERM
 
 
+async def test_a_terminal_that_has_gone_is_not_the_end_of_stdin(program: Program) -> None:
+    """What the job says of its stop is shown before the reason."""
+    ours, its = os.openpty()
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('x' * 1_000_000, end='!')))\n"
+        "for line in sys.stdin: print(line, end='', flush=True)\n"
+        "print('taken for whole')"
+    )
+    with program.popen("run", "--stdin", "--", "python3", "-c", script, stdin=its) as process:
+        os.close(its)
+        assert process.stdout
+        os.write(ours, b"half of it\n")
+        assert await asyncio.to_thread(process.stdout.readline) == b"half of it\n"
+        os.close(ours)
+        stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
+    assert (process.returncode, len(stdout), stdout[-1:]) == (ExitStatus.OURS, 1_000_001, b"!")
+    stopping, why = stderr.decode().splitlines()
+    assert stopping.endswith("it can't have all of its input")
+    assert why == "workerclient: can't read stdin: its terminal has gone"
+
+
+async def test_ctrl_d_is_the_end_of_stdin(program: Program) -> None:
+    ours, its = os.openpty()
+    with program.popen("run", "--stdin", "--", "cat", stdin=its) as process:
+        os.close(its)
+        os.write(ours, b"all of it\n\x04")
+        stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
+    os.close(ours)
+    assert (process.returncode, stdout, stderr) == (0, b"all of it\n", b"")
+
+
 async def test_a_failure_of_ours_is_told_from_the_jobs(program: Program) -> None:
     result = await program.aside("run", "--", "/no/such")
     assert (result.status, b"/no/such: not found" in result.stderr) == (125, True)
