@@ -15,10 +15,11 @@ from typing import Final
 from uuid import UUID
 
 from cli.asked import Asked
-from cli.descriptors import CannotWrite, ReaderGone, reader_watched
+from cli.descriptors import STDOUT, CannotWrite, ReaderGone, reader_watched, text_bytes
 from cli.flow import Flow, say_what_fits
 from cli.lines import Lines, Look
 from cli.output import copy
+from cli.render import as_json
 from cli.stdin import CannotRead, pieces_of_stdin
 from cli.together import together
 from worker.errors import NotNow, WorkerError
@@ -26,6 +27,7 @@ from worker.job import Job
 from worker.state import JobStatus
 
 REST_TIME: Final = 1.0  # seconds after the end of a job that we were asked twice to end
+ANSWER_TIME: Final = 1.0  # seconds, for how a job is: then it may be running
 
 
 async def started(starting: Awaitable[Job], job_id: UUID, asked: Asked, flow: Flow) -> Job:
@@ -43,7 +45,7 @@ async def _tell_ending(job_id: UUID, asked: Asked, flow: Flow) -> None:
 
 
 async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input: bool) -> JobStatus:
-    """The final status."""
+    """The final status, which is the last line of JSON."""
     lines, ours = Lines(job.id, look), Input()
     try:
         async with together() as tasks, asyncio.timeout(None) as patience:
@@ -59,6 +61,9 @@ async def attached(job: Job, asked: Asked, look: Look, flow: Flow, *, has_input:
                 await flow.say(f"stopping job {job.id}: {why} its output any more")
                 await _stopped(job, None, flow)
                 raise
+            else:
+                if look.json:
+                    await flow.write(STDOUT, text_bytes(as_json(status)))
             finally:
                 for each in aside:
                     each.cancel()
@@ -99,7 +104,7 @@ async def _ends(job: Job, asked: Asked, flow: Flow, patience: asyncio.Timeout) -
     """Nothing here waits for an answer or a reader before the next signal is heard."""
     await asked.once.wait()
     async with together() as tasks:
-        tasks.create_task(flow.say(f"stopping job {job.id}; once more kills it"))
+        tasks.create_task(_tell_first(job, asked, flow))
         tasks.create_task(_watched(job, asked))
         stopping = tasks.create_task(_stopped(job, None, flow))
         await asked.twice.wait()
@@ -109,6 +114,19 @@ async def _ends(job: Job, asked: Asked, flow: Flow, patience: asyncio.Timeout) -
             tasks.create_task(_stopped(job, 0, flow))
         await asked.job_ended.wait()
         patience.reschedule(asyncio.get_running_loop().time() + REST_TIME)
+
+
+async def _tell_first(job: Job, asked: Asked, flow: Flow) -> None:
+    has_ended = False
+    with suppress(WorkerError, TimeoutError):
+        async with asyncio.timeout(ANSWER_TIME):
+            has_ended = (await job.status()).is_final
+    if asked.twice.is_set():
+        return
+    if has_ended:
+        await flow.say(f"job {job.id} has ended; once more leaves the rest of its output out")
+    else:
+        await flow.say(f"stopping job {job.id}; once more kills it")
 
 
 async def _watched(job: Job, asked: Asked) -> None:

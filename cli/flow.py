@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Final
@@ -24,18 +25,31 @@ class Flow:
 
     def __init__(self) -> None:
         self._turns = {STDOUT: asyncio.Lock(), STDERR: asyncio.Lock()}
+        self._is_cut = {STDOUT: False, STDERR: False}  # within what was to be written
 
-    async def write(self, descriptor: int, data: bytes) -> None:
-        """All of `data`, unless it is cancelled. Raises CannotWrite or ReaderGone."""
+    async def write(
+        self, descriptor: int, data: bytes, count: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """All of `data`, unless it is cancelled; `count` is told how many bytes each time.
+
+        Raises CannotWrite or ReaderGone.
+        """
         async with self._turns[descriptor]:
-            left = memoryview(data)
+            left, self._is_cut[descriptor] = memoryview(data), True
             while left:
                 if not has_room(descriptor):
                     await _room(descriptor)
                 elif taken := put(descriptor, left[:PIECE], opened(descriptor)):
                     left = left[taken:]
+                    count(taken)
                 else:
                     await asyncio.sleep(PAUSE)
+            self._is_cut[descriptor] = False
+
+    def write_what_fits(self, descriptor: int, data: bytes) -> None:
+        """Nothing behind a part, which would seem to go on so."""
+        if not self._is_cut[descriptor]:
+            write_what_fits(descriptor, data)
 
     async def say(self, sentence: str) -> None:
         """As `descriptors.say`."""

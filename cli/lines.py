@@ -61,12 +61,18 @@ class Lines:
         if chunk.skipped and self.tell_gaps:
             yield STDOUT, self._gap(chunk)
         if self._look == Look():
+            self.offset = chunk.offset
             yield descriptor_of(chunk.stream), chunk.data
             return
         offset = chunk.offset
         for part in _cut(chunk):
             yield from self._add(chunk, offset, part)
             offset += len(part)
+
+    def count(self, written: int) -> None:
+        """Of what stands as it is; of any other look `pass_by` alone tells."""
+        if self._look == Look():
+            self.offset += written
 
     def pass_by(self, chunk: Chunk) -> None:
         """What `take` has given of it is written."""

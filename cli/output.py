@@ -7,7 +7,7 @@ from contextlib import aclosing
 from itertools import groupby
 from operator import itemgetter
 
-from cli.flow import Flow, write_what_fits
+from cli.flow import Flow
 from cli.lines import Lines
 from worker.state import Chunk
 
@@ -20,11 +20,11 @@ async def copy(chunks: AsyncGenerator[Chunk, None], lines: Lines, flow: Flow) ->
                 if chunk.skipped and not lines.tell_gaps:
                     await flow.say(lines.dropped(chunk))
                 for descriptor, pieces in groupby(lines.take(chunk), key=itemgetter(0)):
-                    await flow.write(descriptor, b"".join(data for _, data in pieces))
+                    await flow.write(descriptor, b"".join(data for _, data in pieces), lines.count)
                 lines.pass_by(chunk)
     except BaseException:
         for descriptor, data in lines.rest():
-            write_what_fits(descriptor, data)
+            flow.write_what_fits(descriptor, data)
         raise
     for descriptor, data in lines.rest():
         await flow.write(descriptor, data)

@@ -10,11 +10,10 @@ import typer
 
 from cli.asked import Asked, ending_heard
 from cli.attached import attached, started
-from cli.descriptors import say, write_text
+from cli.descriptors import say
 from cli.flow import Flow
 from cli.json_option import AsJson
 from cli.lines import Look
-from cli.render import as_json
 from cli.session import connected
 from cli.spec import Bounds, Surroundings, spec_of
 from cli.start import Words, print_started
@@ -79,8 +78,6 @@ def run(
 
     status = connected(context, ran, interrupted=left)
     was_asked = asked.once.is_set()
-    if json:
-        write_text(as_json(status))
     if (why := why_cut_short(status, was_asked=was_asked)) and status.state is not JobState.LOST:
         say(f"job {status.id}: {why}")
     code = exit_status_of(status)  # says of a lost job that it is

@@ -4,6 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,17 @@ from worker.client import ClientConfig
 
 PROGRAM = str(Path(sys.executable).with_name("workerclient"))
 TIMEOUT = 30
+
+
+@contextmanager
+def fifo(path: Path) -> Iterator[int]:
+    """Open so that we wait for no job that opens it, too, or has died before."""
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)

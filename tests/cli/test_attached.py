@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import select
 import signal
@@ -19,11 +20,12 @@ from grpclib.const import Status
 
 from cli.asked import Asked, ending_heard
 from cli.attached import attached
+from cli.descriptors import STDOUT
 from cli.flow import Flow
 from cli.lines import Lines, Look
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
-from tests.cli.program import TIMEOUT, Program
+from tests.cli.program import TIMEOUT, Program, fifo
 from tests.client.scripted import Message, Script, answering, serving
 from worker import Registry
 from worker.state import Chunk, Stream
@@ -144,10 +146,19 @@ async def test_the_second_signal_kills_and_the_third_leaves_though_no_stop_is_an
         assert await ended(process) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
 async def test_the_second_signal_leaves_out_the_output_that_nobody_has_read(
-    connected: Program,
+    connected: Program, options: list[str]
 ) -> None:
-    with unread(connected, "run", "--", "yes") as (process, writer):
+    """The first part of it is small, or the parts would be as large as a pipe's."""
+    pipe, at = os.pipe(), connected.folder / "gate"
+    command = ["sh", "-c", f"echo first; read x < {at}; exec yes"]
+    with (
+        fifo(at) as gate,
+        unread(connected, "run", *options, "--", *command, kind=lambda: pipe) as (process, writer),
+    ):
+        await asyncio.to_thread(select.select, [pipe[0]], [], [], TIMEOUT)
+        os.write(gate, b"\n")
         await full(writer)
         process.send_signal(signal.SIGINT)
         job = (await line(process)).split("stopping job ")[1].split(";")[0]
@@ -155,20 +166,60 @@ async def test_the_second_signal_leaves_out_the_output_that_nobody_has_read(
         process.send_signal(signal.SIGINT)
         assert await ended(process) == 128 + signal.SIGTERM
         told = await line(process)
-    offset = told.split("left out: workerclient logs --since-offset ")[1].split()[0]
-    assert 0 < int(offset) < 1024 * 1024
+        shown = os.read(pipe[0], 1024 * 1024)
+    offset = int(told.split("left out: workerclient logs --since-offset ")[1].split()[0])
+    if options:  # no status behind a part of a line
+        *whole, _ = shown.split(b"\n")
+        assert 0 < offset <= sum(len(json.loads(each)["text"]) for each in whole)
+        assert b'"state"' not in shown
+    else:
+        assert offset == len(shown)
+
+
+async def test_nothing_is_written_behind_a_part() -> None:
+    reader, writer = os.pipe()
+    ours = os.dup(STDOUT)
+    os.dup2(writer, STDOUT)
+    try:
+        flow = Flow()
+        writing = asyncio.create_task(flow.write(STDOUT, b"x" * 1024 * 1024))
+        await full(STDOUT)
+        writing.cancel()
+        await asyncio.wait([writing])
+        os.read(reader, 1024 * 1024)
+        flow.write_what_fits(STDOUT, b"behind")
+        assert not select.select([reader], [], [], 0)[0]
+    finally:
+        os.dup2(ours, STDOUT)
+        for each in (reader, writer, ours):
+            os.close(each)
+
+
+async def test_who_asks_after_the_end_of_the_job_is_told_of_it(connected: Program) -> None:
+    command = ["head", "-c", "100000", "/dev/zero"]
+    with unread(connected, "run", "--show-id", "--", *command) as (process, writer):
+        job = (await line(process)).split()[-1]
+        assert (await connected.aside("wait", job)).status == 0
+        await full(writer)
+        process.send_signal(signal.SIGINT)
+        assert await line(process) == (
+            f"workerclient: job {job} has ended; once more leaves the rest of its output out\n"
+        )
+        process.send_signal(signal.SIGINT)
+        assert "left out: workerclient logs --since-offset 65536 " in await line(process)
+        assert await ended(process) == ExitStatus.INTERRUPTED
 
 
 async def test_output_that_is_read_is_whole_though_its_job_is_killed(connected: Program) -> None:
-    script = 'trap "" TERM; head -c 100000 /dev/zero; exec sleep 98756'
-    with connected.popen("run", "--", "sh", "-c", script) as process:
-        assert process.stdout
-        assert await asyncio.to_thread(os.read, process.stdout.fileno(), 1) == b"\0"
+    at = connected.folder / "fifo"
+    script = f'trap "" TERM; head -c 100000 /dev/zero; echo > {at}; exec sleep 98756'
+    with fifo(at) as printed, connected.popen("run", "--", "sh", "-c", script) as process:
+        assert (await asyncio.to_thread(select.select, [printed], [], [], TIMEOUT))[0]
         for said in ("stopping job", "killing job"):
             process.send_signal(signal.SIGINT)
             assert said in await line(process)
         stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
-    assert (process.returncode, len(stdout), stderr) == (137, 99_999, b"")
+    assert (process.returncode, len(stdout), stderr) == (137, 100_000, b"")
 
 
 async def test_the_third_signal_knows_that_the_job_has_ended(

@@ -11,7 +11,7 @@ import pytest
 
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
-from tests.cli.program import TIMEOUT, Program
+from tests.cli.program import TIMEOUT, Program, fifo
 from tests.cli.test_as_a_command import started, told
 from tests.client.scripted import answering, serving
 from tests.e2e.service import Service
@@ -85,17 +85,17 @@ def test_an_output_that_is_gone_from_the_disk_keeps_nothing_of_others(
     connected: Program, service: Service
 ) -> None:
     cut = started(connected, "--", "echo", "hello")
-    go = connected.folder / "go"
-    os.mkfifo(go)
-    running = started(connected, "--", "sh", "-c", f"read go < {go}; echo went")
+    at = connected.folder / "gate"
     connected.run("wait", cut)
     os.truncate(service.folder / "state" / "jobs" / cut / "output", 2)
-    with connected.popen("logs", cut, running) as process:
-        assert process.stderr
-        said = process.stderr.readline().decode()
-        assert "has 2 bytes of 6 on the server's disk" in said
-        go.write_text("\n")
-        stdout, _ = process.communicate(timeout=TIMEOUT)
+    with fifo(at) as gate:
+        running = started(connected, "--", "sh", "-c", f"read go < {at}; echo went")
+        with connected.popen("logs", cut, running) as process:
+            assert process.stderr
+            said = process.stderr.readline().decode()
+            assert "has 2 bytes of 6 on the server's disk" in said
+            os.write(gate, b"\n")
+            stdout, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == ExitStatus.FAULT
     assert f"{running[:8]} went\n".encode() in stdout
 
