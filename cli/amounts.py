@@ -1,4 +1,4 @@
-"""Sizes and times as people write them: 64M, 1GiB, 90, 5m."""
+"""Numbers, sizes and times as people write them: 64M, 1GiB, 90, 5m."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def size_of(text: str) -> int:
     if not bytes_.is_integer():
         raise typer.BadParameter(f"{text!r} is no whole number of bytes")
     return int(bytes_)
+
+
+def whole_number_of(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number") from None
+
+
+def number_of(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number") from None
 
 
 def seconds_of(text: str) -> float:

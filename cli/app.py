@@ -6,6 +6,7 @@ The exit status is 0 only on success; `cli.statuses` holds the others, `--help` 
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from cli.command_line import JobCommand
 from cli.completion import take_shell
 from cli.descriptors import CannotWrite, ReaderGone, open_missing, say, write_text
 from cli.options import as_typed
-from cli.parameters import spread
+from cli.parameters import filled, spread
 from cli.session import Invocation, say_notices
 from cli.statuses import MEANING, ExitStatus, as_told_by, exit_status
 from cli.stdin import CannotRead
@@ -71,6 +72,7 @@ def workerclient(
         typer.Option(
             envvar="WORKERCLIENT_CONFIG",
             metavar="FILE",
+            parser=filled,
             help="Default: ./workerclient.yaml, else the one in your configuration folder.",
         ),
     ] = None,
@@ -99,7 +101,7 @@ def run_line(arguments: list[str]) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else f"workerclient {invocation.verb or ''}".strip()
         what = error.format_message().replace("Value error, ", "")  # pydantic's, by typer
-        say(f"{what.removesuffix('.')} (see {path} --help)")
+        say(f"{re.sub(r'(?<![.])[.]$', '', what)} (see {path} --help)")
         return as_told_by(invocation.verb, ExitStatus.SETUP)
     except (WorkerError, CannotWrite, CannotRead) as error:
         say(as_typed(error) if isinstance(error, InvalidRequest) else str(error))

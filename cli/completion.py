@@ -1,9 +1,10 @@
-"""Job ids for the shell's Tab key."""
+"""Ids of jobs, states and signals for the shell's Tab key."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final
@@ -30,9 +31,25 @@ STATES: Final[Mapping[str | None, frozenset[JobState]]] = {
 
 def take_shell(arguments: list[str]) -> None:
     """Of `--install-completion zsh`: typer takes its name only where it may not look for one."""
-    for option, word in pairwise(arguments):
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for option, word in pairwise(words):
         if option in ("--install-completion", "--show-completion") and not word.startswith("-"):
             os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+
+
+def states_to_name(incomplete: str) -> list[str]:
+    return [state for state in JobState if state.startswith(incomplete)]
+
+
+def signals_to_name(incomplete: str) -> list[str]:
+    """With SIG before it or without."""
+    names = [each.name for each in signal.Signals]
+    return [
+        name
+        for each in names
+        for name in (each.removeprefix("SIG"), each)
+        if name.startswith(incomplete) and (incomplete or name != each)
+    ]
 
 
 def jobs_to_name(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:

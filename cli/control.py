@@ -10,6 +10,7 @@ from uuid import UUID
 import typer
 
 from cli.amounts import seconds_of
+from cli.completion import signals_to_name
 from cli.descriptors import write_text
 from cli.each import Failures, each
 from cli.json_option import AsJson
@@ -64,7 +65,12 @@ def stop(
 
 def signal(
     context: typer.Context,
-    signal_name: Annotated[str, typer.Argument(metavar="SIGNAL", help="HUP, SIGUSR1, 10, ...")],
+    signal_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SIGNAL", autocompletion=signals_to_name, help="HUP, SIGUSR1, 10, ..."
+        ),
+    ],
     named: Named,
     *,
     leader: Annotated[
@@ -73,6 +79,8 @@ def signal(
     json: AsJson = False,
 ) -> None:
     """Send a signal to all processes of a job."""
+    if not named.names and not named.job:
+        raise typer.BadParameter("the signal or the job is missing: workerclient signal HUP JOB")
     deed = Deed(lambda job: job.signal(signal_name, leader_only=leader), "have got the signal")
     _done(context, named, deed, json=json)
 

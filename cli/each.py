@@ -45,6 +45,8 @@ async def each(
     """In turn, to each job once, however often and by whatever digits it is named."""
     done: set[UUID] = set()
     for one in digits:
+        if any(job.hex.startswith(one) for job in done):  # or, as that is removed, another is meant
+            continue
         async with failures.told():
             job = await id_of(client, one)
             if job not in done:

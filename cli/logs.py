@@ -9,6 +9,7 @@ from uuid import UUID
 
 import typer
 
+from cli.amounts import whole_number_of
 from cli.descriptors import reader_watched, say
 from cli.each import Failures, each
 from cli.json_option import AsJson
@@ -39,11 +40,23 @@ class Part:
 
     offset: Annotated[
         int,
-        typer.Option("--offset", "--since-offset", metavar="BYTES", min=0, help="Where to begin."),
+        typer.Option(
+            "--offset",
+            "--since-offset",
+            metavar="BYTES",
+            parser=whole_number_of,
+            help="Where to begin.",
+        ),
     ] = 0
     tail: Annotated[
         int | None,
-        typer.Option("--tail", metavar="LINES", min=0, help="Its last lines, and what follows."),
+        typer.Option(
+            "--tail",
+            "-n",
+            metavar="LINES",
+            parser=whole_number_of,
+            help="Its last lines, and what follows.",
+        ),
     ] = None
     stdout: Annotated[bool, typer.Option("--stdout", help="The job's stdout alone.")] = False
     stderr: Annotated[bool, typer.Option("--stderr", help="The job's stderr alone.")] = False

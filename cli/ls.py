@@ -12,9 +12,11 @@ from uuid import UUID
 import typer
 
 from cli.changes import changes_among
+from cli.completion import states_to_name
 from cli.descriptors import STDOUT, reader_watched, text_bytes
 from cli.flow import Flow
 from cli.json_option import AsJson
+from cli.parameters import filled
 from cli.render import as_json
 from cli.session import connected
 from cli.spec import Several, label
@@ -35,13 +37,18 @@ class Which:
     state: Annotated[
         Several,
         typer.Option(
-            metavar="STATE", help="started, running, exited, stopped or lost; again for more."
+            metavar="STATE",
+            autocompletion=states_to_name,
+            help="started, running, exited, stopped or lost; again for more.",
         ),
     ] = None
     label: Annotated[
         Several, typer.Option(metavar="NAME=VALUE", help="That bear it; again for more.")
     ] = None
-    owner: Annotated[str, typer.Option(metavar="NAME", help="Whose certificate started it.")] = ""
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", parser=filled, help="Whose certificate started it."),
+    ] = None
 
     @property
     def states(self) -> frozenset[JobState]:
@@ -49,7 +56,7 @@ class Which:
 
     def among(self, states: frozenset[JobState]) -> JobFilter:
         labels = dict(map(label, self.label or []))
-        return JobFilter(states=states, labels=labels, owner=self.owner)
+        return JobFilter(states=states, labels=labels, owner=self.owner or "")
 
     def has(self, job: JobStatus) -> bool:
         """What `watch`, which knows no filter, is filtered by."""

@@ -7,6 +7,15 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
+import typer
+
+
+def filled(text: str) -> str:
+    """The parser of an option whose value may be the variable of a shell, which was never set."""
+    if not text:
+        raise typer.BadParameter("it is empty: give a value, or leave the option out")
+    return text
+
 
 def spread(verb: Callable[..., None]) -> Callable[..., None]:
     """`verb`, where a parameter that is a dataclass is given as one option for each field."""

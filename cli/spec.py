@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from cli.amounts import seconds_of, size_of
+from cli.amounts import number_of, seconds_of, size_of, whole_number_of
+from cli.completion import signals_to_name
 from cli.options import mistakes_told
+from cli.parameters import filled
 from worker.errors import BadConfig
 from worker.limits import LEAST_NICE, NICEST, Limits
 from worker.settings import contents_of
@@ -31,14 +33,17 @@ class Surroundings:
     ] = None
     env_file: Annotated[
         Several,
-        typer.Option(metavar="FILE", help="Variables: NAME=VALUE a line; --env goes first."),
+        typer.Option(
+            metavar="FILE", parser=filled, help="Variables: NAME=VALUE a line; --env goes first."
+        ),
     ] = None
     directory: Annotated[
         str | None,
         typer.Option("--cwd", "--directory", metavar="PATH", help="Where it runs; absolute."),
     ] = None
     user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As whom, if the server allows it.")
+        str | None,
+        typer.Option(metavar="NAME", parser=filled, help="As whom, if the server allows it."),
     ] = None
     label: Annotated[
         Several, typer.Option(metavar="NAME=VALUE", help="To find it by; again for more.")
@@ -57,9 +62,15 @@ class Surroundings:
             f" default: {DEFAULT_GRACE_PERIOD:.0f}.",
         ),
     ] = None
-    stop_signal: Annotated[str, typer.Option(metavar="SIGNAL", help="What a stop sends first.")] = (
-        DEFAULT_STOP_SIGNAL
-    )
+    stop_signal: Annotated[
+        str,
+        typer.Option(
+            metavar="SIGNAL",
+            parser=filled,
+            autocompletion=signals_to_name,
+            help="What a stop sends first.",
+        ),
+    ] = DEFAULT_STOP_SIGNAL
 
     @property
     def grace(self) -> float:
@@ -77,24 +88,32 @@ class Bounds:
         typer.Option(metavar="SIZE", parser=size_of, help="Of all its processes: 64M, 1GiB."),
     ] = None
     cpus: Annotated[
-        float | None, typer.Option(metavar="NUMBER", help="1.5 = one and a half processors.")
+        float | None,
+        typer.Option(metavar="NUMBER", parser=number_of, help="1.5 = one and a half processors."),
     ] = None
     pids: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="How many processes at a time.")
+        int | None,
+        typer.Option(
+            metavar="NUMBER", parser=whole_number_of, help="How many processes at a time."
+        ),
     ] = None
     output_cap: Annotated[
         int | None,
         typer.Option(metavar="SIZE", parser=size_of, help="Output beyond it is dropped."),
     ] = None
     open_files: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Descriptors, of each process.")
+        int | None,
+        typer.Option(
+            metavar="NUMBER", parser=whole_number_of, help="Descriptors, of each process."
+        ),
     ] = None
     core: Annotated[
         int | None,
         typer.Option(metavar="SIZE", parser=size_of, help="Largest core file, of each process."),
     ] = None
     nice: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help=f"{LEAST_NICE} to {NICEST}.")
+        int | None,
+        typer.Option(metavar="NUMBER", parser=whole_number_of, help=f"{LEAST_NICE} to {NICEST}."),
     ] = None
 
     @property
@@ -115,8 +134,6 @@ def spec_of(
     words: list[str], around: Surroundings, bounds: Bounds, *, has_input: bool = False
 ) -> JobSpec:
     command, *arguments = words
-    if around.user == "":  # an unset variable of a shell: it would be the service's own choice
-        raise typer.BadParameter("it is empty: name a user, or leave it out", param_hint="--user")
     with mistakes_told():
         return JobSpec(
             command,

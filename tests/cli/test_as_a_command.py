@@ -189,7 +189,8 @@ def test_the_tail_of_nothing_is_nothing(connected: Program, count: str) -> None:
 def test_the_tail_and_one_stream(connected: Program) -> None:
     job = started(connected, "--", "sh", "-c", "seq 1 9; echo err >&2")
     assert connected.run("wait", job).status == 0
-    assert connected.run("logs", "--stdout", "--tail", "2", job).stdout == b"8\n9\n"
+    for option in ("--tail", "-n"):
+        assert connected.run("logs", "--stdout", option, "2", job).stdout == b"8\n9\n"
     assert connected.run("logs", "--stderr", job).stderr == b"err\n"
 
 
@@ -253,10 +254,31 @@ def test_tab_shows_the_ids_that_the_verb_is_for(connected: Program) -> None:
     assert shown("stop", "signal", "query", "rm") == {"query", "rm"}
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("ls --state ", {"started", "running", "exited", "stopped", "lost"}),
+        ("ls --state ex", {"exited"}),
+        ("signal HU", {"HUP"}),
+        ("signal SIGUSR", {"SIGUSR1", "SIGUSR2"}),
+        ("start --stop-signal IN", {"INT"}),
+    ],
+)
+def test_tab_shows_what_a_value_can_be(program: Program, words: str, shown: set[str]) -> None:
+    line = {
+        "_WORKERCLIENT_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"workerclient {words}",
+        "COMP_CWORD": str(len(words.split(" "))),
+    }
+    asked = Program(program.folder, program.environment | line).run()
+    assert set(asked.stdout.decode().split()) == shown
+
+
 def test_completion_is_installed_for_the_shell_that_is_named(program: Program) -> None:
     installed = program.run("--install-completion", "zsh")
     assert (installed.status, installed.stdout.startswith(b"zsh completion installed")) == (0, True)
     assert (program.folder / ".zfunc" / "_workerclient").is_file()
+    assert program.run("--install-completion=fish").stdout.startswith(b"fish completion installed")
     assert program.run("--show-completion", "fish").stdout.startswith(b"complete --command worker")
     refused = program.run("--install-completion", "nosh")
     assert refused.status == ExitStatus.SETUP

@@ -66,10 +66,10 @@ COMMAND_LINE = [
     wrong("a job id in braces", ["stop", "-j", f"{{{JOB}}}"], "is no job id: 32 hex"),
     wrong("a negative grace period", ["stop", "-j", JOB, "--grace-period", "-1"], "grace-period"),
     wrong("a negative offset", ["stream", "-j", JOB, "--offset", "-1"], "offset"),
-    wrong("an offset in words", ["stream", "-j", JOB, "--offset", "x"], "offset", "integer"),
+    wrong("an offset in words", ["stream", "-j", JOB, "--offset", "x"], "'x' is no whole number"),
     wrong("arguments without a separator", ["start", "ls", "-la"], "put the job's arguments after"),
     wrong("an option behind the command", ["start", "ls", "--merged"], "before the command"),
-    wrong("no command", ["start"], "no command: workerclient start COMMAND -args"),
+    wrong("no command", ["start"], "COMMAND -args ARGUMENT... (see worker"),
     wrong("an empty command", ["start", ""], "the command is empty: name a program"),
     wrong("a relative directory", ["start", "--cwd", "x", "--", "ls"], "--cwd must be absolute"),
     wrong(
@@ -87,7 +87,18 @@ COMMAND_LINE = [
     ),
     wrong("a label without a name", ["start", "--label", "=b", "--", "ls"], "'=b' has no NAME bef"),
     wrong("a label to list by without a name", ["ls", "--label", "=b"], "'=b' has no NAME before"),
-    wrong("an empty user", ["start", "--user", "", "--", "ls"], "--user: it is empty: name a user"),
+    wrong(
+        "an empty user", ["start", "--user", "", "--", "ls"], "'--user': it is empty: give a value"
+    ),
+    wrong("an empty signal", ["start", "--stop-signal", "", "--", "ls"], "'--stop-signal': it is"),
+    wrong(
+        "an empty name of a file", ["start", "--env-file", "", "--", "ls"], "'--env-file': it is"
+    ),
+    wrong("an empty owner", ["ls", "--owner", ""], "'--owner': it is empty"),
+    wrong("a tail in words", ["logs", "--tail", "x", JOB], "'--tail' / '-n': 'x' is no whole numb"),
+    wrong("a negative tail", ["logs", "--tail", "-3", JOB], "--tail must be 0 to"),
+    wrong("processors in words", ["start", "--cpus", "two", "--", "ls"], "'two' is no number"),
+    wrong("no signal", ["signal", JOB], "the signal or the job is missing: workerclient signal"),
     wrong(
         "a device for variables",
         ["start", "--env-file", "/dev/zero", "--", "ls"],
@@ -126,7 +137,11 @@ CONFIGURATION = [
     ),
     wrong("a configuration that isn't there", ["--config", "x.yaml", *QUERY], "x.yaml: No such"),
     wrong("a folder for a configuration", ["--config", ".", *QUERY], "Is a directory: name the"),
-    wrong("an empty name for a configuration", ["--config", "", *QUERY], "with --config"),
+    wrong(
+        "an empty name for a configuration",
+        ["--config", "", *QUERY],
+        "WORKERCLIENT_CONFIG'): it is empty",
+    ),
     misconfigured("an unreadable configuration", make_loop, "workerclient.yaml: Too many"),
     misconfigured("no YAML", written("{serverCA"), "workerclient.yaml: not YAML", "line 1"),
     misconfigured("no text", lambda desk: desk.configuration.write_bytes(b"\xff"), "not YAML"),

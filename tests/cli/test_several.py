@@ -100,6 +100,13 @@ def test_an_output_that_is_gone_from_the_disk_keeps_nothing_of_others(
     assert f"{running[:8]} went\n".encode() in stdout
 
 
+def test_a_job_that_is_removed_is_not_looked_for_by_other_digits(connected: Program) -> None:
+    job = started(connected, "--", "true")
+    connected.run("wait", job)
+    removed = connected.run("rm", "--json", job, job[:20], job.replace("-", ""))
+    assert (removed.status, removed.stderr, len(removed.stdout.splitlines())) == (0, b"", 1)
+
+
 @pytest.mark.parametrize(
     ("verb", "key"), [("query", "state"), ("wait", "state"), ("stop", "jobID")]
 )
