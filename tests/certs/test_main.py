@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -77,6 +79,10 @@ def test_an_operators_first_steps(folder: Path) -> None:
         pytest.param(
             ("client", "DIR", "x", "--role", "full", "--days", "0"), 2, "--days", id="no days"
         ),
+        pytest.param(
+            ("authority", "DIR", "--days", "x"), 2, "'x' is no number of days: 1 to", id="a word"
+        ),
+        pytest.param(("show", "--x..."), 2, "No such option: --x... (see", id="an ellipsis"),
         pytest.param(("client", "DIR/ca.pem", "x", "--role", "full"), 1, "Not a", id="a file"),
         pytest.param(("test", "DIR"), 1, "is no test certificate", id="not for tests"),
         pytest.param(("authority", "DIR/ca.pem/b"), 1, "DIR/ca.pem/b: Not a", id="below a file"),
@@ -119,6 +125,29 @@ def test_a_stdout_that_takes_nothing_is_one_sentence(folder: Path) -> None:
         1,
         b"workercerts: can't write to stdout: No space left on device\n",
     )
+
+
+def test_a_stdout_that_is_closed_is_one_sentence(folder: Path) -> None:
+    done = subprocess.run(
+        ("sh", "-c", '"$@" >&-', "sh", WORKERCERTS, "show", folder / "ca.pem"),
+        check=False,
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"workercerts: can't write to stdout: it is closed\n",
+    )
+
+
+def test_ctrl_c_while_it_is_imported_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    done = subprocess.run(
+        (WORKERCERTS, "show"),
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
 def test_a_year_later(folder: Path) -> None:
