@@ -53,7 +53,7 @@ def signals_to_name(incomplete: str) -> list[str]:
 
 
 def jobs_to_name(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """The newest jobs whose id goes on so and that the verb is for.
+    """The newest jobs whose id goes on so, that the verb is for, and that no word names yet.
 
     Whatever goes wrong, the shell shows nothing.
     """
@@ -63,7 +63,10 @@ def jobs_to_name(context: typer.Context, incomplete: str) -> Iterator[tuple[str,
         jobs = asyncio.run(_asked(group.params.get("config"), which))
     except (WorkerError, TimeoutError):
         return
+    named = [*(context.params.get("names") or []), *(context.params.get("job") or [])]
     for job in jobs:
+        if any(str(job.id).startswith(name) for name in named):
+            continue
         # No word of the job's own: zsh reads the description as code, and typer escapes too little.
         yield str(job.id), printable(job.state)
 

@@ -222,14 +222,18 @@ def test_options_reach_the_job(connected: Program) -> None:
 
 
 def completed(program: Program, shell: str, begins: str, verb: str = "query") -> str:
-    words = {
+    return after_tab(program, shell, f"{verb} -j {begins}")
+
+
+def after_tab(program: Program, shell: str, words: str) -> str:
+    line = {
         "_WORKERCLIENT_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": f"workerclient {verb} -j {begins}",
-        "COMP_CWORD": "3",
-        "_TYPER_COMPLETE_ARGS": f"workerclient {verb} -j {begins}",
+        "COMP_WORDS": f"workerclient {words}",
+        "COMP_CWORD": str(len(words.split(" "))),
+        "_TYPER_COMPLETE_ARGS": f"workerclient {words}",
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    asked = Program(program.folder, program.environment | words).run()
+    asked = Program(program.folder, program.environment | line).run()
     assert asked.stderr == b""
     return asked.stdout.decode()
 
@@ -265,13 +269,15 @@ def test_tab_shows_the_ids_that_the_verb_is_for(connected: Program) -> None:
     ],
 )
 def test_tab_shows_what_a_value_can_be(program: Program, words: str, shown: set[str]) -> None:
-    line = {
-        "_WORKERCLIENT_COMPLETE": "complete_bash",
-        "COMP_WORDS": f"workerclient {words}",
-        "COMP_CWORD": str(len(words.split(" "))),
-    }
-    asked = Program(program.folder, program.environment | line).run()
-    assert set(asked.stdout.decode().split()) == shown
+    assert set(after_tab(program, "bash", words).split()) == shown
+
+
+def test_tab_shows_no_job_that_is_named_already(connected: Program) -> None:
+    first, second = (started(connected, "--label", "team=tab", "--", "true") for _ in range(2))
+    connected.run("wait", first, second)
+    for words in (f"rm -j {first} -j ", f"rm {first} "):
+        shown = after_tab(connected, "bash", words)
+        assert (first in shown, second in shown) == (False, True)
 
 
 def test_completion_is_installed_for_the_shell_that_is_named(program: Program) -> None:
