@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
 ENTRANCES = {
     "worker.jobs.keeper_process": {"worker.keeper"},
     "worker.jobs.orphans": {"worker.keeper.cgroup"},
-    "worker.server.main": {"worker.keeper"},
+    "worker.server.check": {"worker.keeper.cgroup"},
 }
 
 
