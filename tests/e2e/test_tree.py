@@ -157,8 +157,9 @@ async def test_a_double_fork_with_a_cleared_environment(service: Service) -> Non
 def test_a_stray_ends_with_the_keeper(tmp_path: Path, certificates: Path) -> None:
     async def leave_one(service: Service) -> None:
         async with client_for(service) as client:
-            job = await client.start("env", "-i", "setsid", "sh", "-c", "sleep 98703 & exit")
-            await job.wait()
+            script = "env -i setsid sh -c 'sleep 98703 & exit'; exit 6"
+            job = await client.start("bash", "-c", script)
+            assert (await job.wait()).exit_code == 6
 
     with serving(tmp_path, certificates, before=without_cgroups()) as service:
         asyncio.run(leave_one(service))
