@@ -1,5 +1,6 @@
 """`ls`: no change is lost between the list and what a watch goes on with; what is left out."""
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -13,6 +14,8 @@ from cli.ls import RECENT
 from gen import workerservice as wire
 from tests.cli.program import Program
 from tests.client.scripted import Message, serving
+from worker import Client
+from worker.client import ClientConfig
 
 
 def status(job: UUID, state: str, revision: int) -> wire.QueryStatusResponse:
@@ -108,13 +111,17 @@ def test_a_job_that_was_shown_is_shown_when_it_leaves_the_filter(connected: Prog
             each.send_signal(signal.SIGINT)
 
 
+async def all_ended(connected: Program, count: int, label: str) -> list[str]:
+    async with Client(ClientConfig.load(connected.folder / "workerclient.yaml")) as client:
+        jobs = [await client.start("true", labels={"many": label}) for _ in range(count)]
+        for job in jobs:
+            await job.wait()
+    return [str(job.id) for job in jobs]
+
+
 def test_that_more_jobs_have_ended_than_are_shown_is_said(connected: Program) -> None:
-    label = ["--label", f"many={uuid4()}"]
-    jobs = [
-        connected.run("start", *label, "--", "true").stdout.decode().strip()
-        for _ in range(RECENT + 1)
-    ]
-    connected.run("wait", *jobs)
+    value = str(uuid4())
+    jobs, label = asyncio.run(all_ended(connected, RECENT + 1, value)), ["--label", f"many={value}"]
     few = connected.run("ls", "--json", *label)
     assert (len(few.stdout.splitlines()), few.said) == (
         RECENT,
