@@ -1,8 +1,10 @@
 """How a connection is made and left."""
 
 import asyncio
+import gc
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +18,7 @@ from gen import workerservice as wire
 from tests.client.scripted import answering, client_of, server_side, serving
 from tests.client.strangers import Closes, listening, refused
 from worker.client.channel import client_channel
-from worker.errors import ConnectionLost
+from worker.errors import ConnectionLost, WorkerError
 from worker.rpc.role import Role
 from worker.server.identity import Identity
 from worker.settings import Address
@@ -30,6 +32,18 @@ async def test_an_ipv6_address_in_any_spelling(certificates: Path, host: str) ->
         error = await refused(client_of(certificates, Address(host, address.port)))
     # So far it came: the certificate was accepted.
     assert "closed the connection before it said anything" in str(error)
+
+
+async def test_a_dial_that_is_cancelled_leaves_no_socket(certificates: Path) -> None:
+    """pytest tells of each that the collector finds."""
+    async with listening(Closes, server_side(certificates)) as address:
+        config = client_of(certificates, Address("localhost", address.port))
+        for number in range(200):
+            async with client_channel(config) as channel:
+                with suppress(TimeoutError, WorkerError):
+                    async with asyncio.timeout(number / 20_000):
+                        await channel.__connect__()
+    gc.collect()
 
 
 async def test_the_plain_stub_works_on_the_channel(certificates: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import Transport
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -120,14 +121,7 @@ class PinnedChannel(Channel):
         self._renew()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                transport, protocol = await self._loop.create_connection(
-                    self._protocol_factory,
-                    self._host,
-                    self._port,
-                    ssl=self._ssl,
-                    ssl_shutdown_timeout=CLOSE_TIMEOUT,
-                    happy_eyeballs_delay=0.25,
-                )
+                transport, protocol = await self._dialled()
                 with ExitStack() as undo:
                     undo.callback(transport.abort)
                     await protocol.wait_greeted()
@@ -138,6 +132,23 @@ class PinnedChannel(Channel):
             raise await diagnosed(self._client, error) from error
         self._open = [*(each for each in self._open if not each.is_lost), protocol]
         return protocol
+
+    async def _dialled(self) -> tuple[Transport, PinnedProtocol]:
+        dialling = asyncio.create_task(
+            self._loop.create_connection(
+                self._protocol_factory,
+                self._host,
+                self._port,
+                ssl=self._ssl,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT,
+                happy_eyeballs_delay=0.25,
+            )
+        )
+        try:
+            return await asyncio.shield(dialling)
+        except asyncio.CancelledError:  # asyncio loses the socket of such a race that is cancelled
+            dialling.add_done_callback(_hung_up)
+            raise
 
     def _renew(self) -> None:
         """Take what is in the files now: they may have been renewed since the last dial."""
@@ -159,3 +170,9 @@ class PinnedChannel(Channel):
             protocol.processor.close()
         for protocol in self._open:
             await protocol.wait_lost(CLOSE_TIMEOUT)
+
+
+def _hung_up(dialling: asyncio.Task[tuple[Transport, PinnedProtocol]]) -> None:
+    if not dialling.cancelled() and not dialling.exception():
+        transport, _ = dialling.result()
+        transport.abort()
