@@ -25,6 +25,7 @@ from worker.rpc.codec import StrictCodec
 
 log = logging.getLogger(__name__)
 
+RACE_TIME: Final = 0.5  # seconds: by then an address has won, and TLS can be cancelled
 CONNECT_TIMEOUT: Final = 10.0  # seconds until the server has spoken
 CLOSE_TIMEOUT: Final = 1.0
 # Middle boxes cut what is quiet for 30 s; a server that is gone is noticed after both.
@@ -146,8 +147,9 @@ class PinnedChannel(Channel):
         )
         try:
             return await asyncio.shield(dialling)
-        except asyncio.CancelledError:  # asyncio loses the socket of such a race that is cancelled
+        except asyncio.CancelledError:  # asyncio loses the socket of a race that is cancelled
             dialling.add_done_callback(_hung_up)
+            self._loop.call_later(RACE_TIME, dialling.cancel)
             raise
 
     def _renew(self) -> None:
