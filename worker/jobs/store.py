@@ -127,10 +127,11 @@ class Store:
     def record_rest(self) -> list[UUID]:
         """What a full disk has kept out of its row; the jobs that are final in theirs now."""
         final = []
-        for status, size in list(self.unrecorded.values()):
-            with suppress(NoRoom, InternalError):
-                self.save(status, size)
-                final += [status.id] if status.is_final else []
+        with suppress(NoRoom):  # nor for the others, of which there may be many
+            for status, size in list(self.unrecorded.values()):
+                with suppress(InternalError):  # its row is gone
+                    self.save(status, size)
+                    final += [status.id] if status.is_final else []
         return final
 
     def save(self, status: JobStatus, size: int = 0) -> None:
@@ -210,8 +211,7 @@ class Store:
 
     def without_row(self, ids: Sequence[str]) -> list[str]:
         with translated():
-            found = self._database.execute(_WITHOUT_ROW, [json.dumps(ids)])
-            return [row["value"] for row in found]
+            return [row["value"] for row in self._database.execute(_WITHOUT_ROW, [json.dumps(ids)])]
 
     def unfinished(self) -> list[Row]:
         """Those that aren't final, as far as this table knows."""
