@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -102,6 +103,13 @@ def encoded(name: str, value: str) -> bytes:
         raise InvalidRequest(
             f"{name}: {value!r} contains half a character, which no program can receive"
         ) from None
+
+
+def checked_timeout(seconds: float | None) -> float | None:
+    """`seconds`, or InvalidRequest for what is no number; None: for ever."""
+    if seconds is None or (isinstance(seconds, int | float) and not math.isnan(seconds)):
+        return seconds
+    raise InvalidRequest(f"timeout must be a number of seconds, not {seconds!r}")
 
 
 def checked_grace_period(seconds: float) -> float:

@@ -217,3 +217,17 @@ async def test_a_question_behind_a_full_pipe_closes_nothing(registry: Registry) 
     assert await first == 100_000
     assert await job.send_input(b"end") == 100_003
     assert (await read(job)).endswith(b"end")
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1"])
+async def test_a_timeout_that_is_no_number_is_refused(registry: Registry, timeout: Any) -> None:
+    job = await registry.start("true")
+    with pytest.raises(InvalidRequest, match="timeout must be a number"):
+        await job.wait(timeout)
+
+
+async def test_stdin_takes_any_bytes_and_no_text(registry: Registry) -> None:
+    job = await registry.start("cat", input=True)
+    with pytest.raises(TypeError, match="encode"):
+        await job.send_input("text")  # type: ignore[arg-type]
+    assert await job.send_input(bytearray(b"abc")) == 3  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ async def main():
 asyncio.run(main())
 """
 COPIED = """
-import asyncio, os, sys, time
+import asyncio, os, signal, sys
 from worker import Registry
 
 async def main():
@@ -45,7 +45,7 @@ async def main():
         copy = os.fork()
         if not copy:
             os.close(1)
-            time.sleep(600)
+            signal.pause()
         print(copy, flush=True)
         async for chunk in job.output():
             print(chunk.data.decode(), flush=True)

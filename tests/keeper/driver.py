@@ -34,6 +34,7 @@ from worker.keeper.records import RECORD, Kind
 
 KEEPER = str(Path(worker.keeper.__file__).parent)
 PATIENCE_S = 20
+NO_SIGNAL = 9999  # the server sends no such thing: a fault of its job
 M = TypeVar("M", bound=Message)
 
 

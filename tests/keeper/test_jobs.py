@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keeper.driver import PATIENCE_S, Driver, Keeper, finish, signals, start
+from tests.keeper.driver import NO_SIGNAL, PATIENCE_S, Driver, Keeper, finish, signals, start
 from worker.keeper.messages import (
     Done,
     Ended,
@@ -26,7 +26,6 @@ from worker.keeper.messages import (
 from worker.keeper.records import Kind
 
 pytestmark = pytest.mark.every_python
-NO_SIGNAL = 9999  # the server sends no such thing: a fault of its job
 
 
 @pytest.mark.parametrize(

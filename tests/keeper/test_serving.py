@@ -151,6 +151,7 @@ def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> N
     assert driver.ended(job)["cause"] == "shutdown"
     driver.wait_closed()
     assert service.process.wait(PATIENCE_S) == 0
+    assert "SIGTERM: 1 jobs are ended within 10 s" in service.log.read_text()
     driver.end.close()
 
 

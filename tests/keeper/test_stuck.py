@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.keeper.driver import PATIENCE_S, Keeper, start
+from tests.keeper.driver import NO_SIGNAL, PATIENCE_S, Keeper, start
 from worker.keeper.messages import Changed, Leave, List, Listed, Signal
 
-NO_SIGNAL = 9999  # the server sends no such thing: a fault of its job
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -34,7 +33,7 @@ from worker.rpc.asking import list_request, signal_request, start_request
 from worker.rpc.convert import id_in, status_of
 from worker.rpc.statuses import translated
 from worker.selection import Selection
-from worker.spec import JobSpec, checked_grace_period
+from worker.spec import JobSpec, checked_grace_period, checked_timeout
 from worker.state import Chunk, JobStatus
 
 PATIENCE: Final = 60.0  # seconds without progress
@@ -134,9 +133,7 @@ class Client:
 
     async def wait(self, job_id: UUID, timeout: float | None = None) -> JobStatus:
         """See Job.wait."""
-        if timeout is not None and math.isnan(timeout):
-            raise InvalidRequest("timeout is no number")
-        now = asyncio.get_running_loop().time
+        timeout, now = checked_timeout(timeout), asyncio.get_running_loop().time
         deadline = float("inf") if timeout is None else now() + timeout
         until = None if timeout is None else deadline + ANSWER_TIME
         try:

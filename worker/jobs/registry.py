@@ -28,7 +28,7 @@ from worker.keeper.messages import Spawn
 from worker.limits import NO_LIMITS, Limits
 from worker.listing import ALL_JOBS, ON_A_PAGE, JobFilter, Page, all_pages, only_one
 from worker.selection import Selection
-from worker.spec import JobSpec, checked_grace_period
+from worker.spec import JobSpec, checked_grace_period, checked_timeout
 from worker.state import Chunk, JobStatus
 
 
@@ -125,7 +125,7 @@ class Registry:
         """As Job.wait."""
         job = self._session().roster.find(job_id)
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_timeout(timeout)):
                 await job.wait_final()
         return await job.current_status()
 

@@ -186,7 +186,7 @@ class Roster:
         self._store.revisions.tell()
 
     def cease(self) -> None:
-        """Before `group` is left: its other tasks end by themselves."""
+        """Before `group` is left: its tasks end by themselves, but for these."""
         self._has_ceased = True
         for task in self._endless:
             task.cancel()

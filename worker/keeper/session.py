@@ -52,7 +52,7 @@ class SessionTree:
         return self._orphans.look() and not self._runs()
 
     def _runs(self) -> bool:
-        """But for the leader's descendants: zombies are none, which a tracer may hold for long."""
+        """Any of those that have come to us; a zombie that a tracer holds doesn't."""
         return any(_is_alive(pid) or has_threads(pid) for pid in self._orphans.of(self._job))
 
     def kill(self) -> None:

@@ -104,7 +104,7 @@ class Connection(H2Protocol):
             self.transport.abort()
 
     def go_away(self) -> None:
-        if self.connection.is_closing():  # as above
+        if self.connection.is_closing():  # grpclib's is in pieces by then
             return
         with suppress(H2Error):  # said before
             self.connection._connection.close_connection()  # noqa: SLF001 - grpclib has no way

@@ -31,8 +31,6 @@ from worker.server.started import Started
 from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
-log = logging.getLogger(__name__)
-
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
