@@ -112,7 +112,7 @@ def test_without_room_a_start_is_refused_until_there_is_some(cramped: Keeper) ->
     filler = cramped.driver.state / "filler"
     fill(filler)
     refused = driver.refusal("true")
-    assert refused.refusal == "no room"
+    assert refused.refusal == "disk full"
     assert str(driver.state) in refused.text
     filler.unlink()
     assert driver.ended(driver.spawn("true"))["code"] == 0
@@ -132,7 +132,7 @@ def test_used_up_inodes_refuse_a_start_and_leave_nothing(cramped: Keeper) -> Non
             filler.touch()
     fillers[0].unlink()
     fillers[1].unlink()  # enough for a folder and a file, not for all that a job needs
-    assert driver.refusal("true").refusal == "no room"
+    assert driver.refusal("true").refusal == "disk full"
     for filler in fillers[2:10]:
         filler.unlink()
     assert driver.ended(driver.spawn("true"))["code"] == 0

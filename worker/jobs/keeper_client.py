@@ -7,9 +7,7 @@ that can't be understood is as good as gone. Nothing else may assume where jobs 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import socket
 from asyncio import Future
 from collections import deque
@@ -66,6 +64,7 @@ _ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
     {
         Refusal.CANNOT_EXECUTE: CannotExecute,
         Refusal.NO_ROOM: NoRoom,
+        Refusal.DISK_FULL: NoRoom,
         Refusal.EXISTS: JobExists,
         Refusal.NOT_FOUND: JobNotFound,
         Refusal.LEAVING: Unavailable,
@@ -74,7 +73,6 @@ _ERRORS: Final[Mapping[str, type[JobError]]] = MappingProxyType(
         Refusal.FAULT: InternalError,
     }
 )
-_DISK_FULL: Final = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))
 _HELLO_S: Final = 30.0
 _READ_SIZE: Final = 64 * 1024
 
@@ -83,7 +81,7 @@ log = logging.getLogger(__name__)
 
 def error_of(refused: Refused) -> JobError:
     text = refused.text
-    if text.endswith(_DISK_FULL):
+    if refused.refusal == Refusal.DISK_FULL:
         text += f": {MAKE_ROOM}"
     return _ERRORS.get(refused.refusal, InternalError)(text)
 

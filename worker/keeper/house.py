@@ -17,7 +17,7 @@ class House(Protocol):
 
     def tell(self, message: Message) -> None: ...
 
-    def refuse(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
+    def refuse_start(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
         """It is no job: tell those that have asked for it."""
 
     def forget(self, job_id: str) -> None:

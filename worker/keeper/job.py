@@ -205,7 +205,7 @@ class Job:
         remove(self.begun.record.folder)
         if self.facts.failure:
             refusal, text = refusal_of(self.begun.request, self.begun.program, self.facts.failure)
-            self._house.refuse(self.id, self._asks, refusal, text)
+            self._house.refuse_start(self.id, self._asks, refusal, text)
         self._part(was_there=False)
 
     def _abandon(self) -> None:

@@ -35,7 +35,7 @@ from worker.keeper.messages import (
 )
 from worker.keeper.orphans import Orphans
 from worker.keeper.pumps import Pumps
-from worker.keeper.refusal import NO_ROOM
+from worker.keeper.refusal import SHORTAGES
 from worker.keeper.spawn import Spawner
 
 FILES_OF_A_JOB: Final = 8  # three pipes, pidfd, output, index, cgroup.events; a report at first
@@ -161,27 +161,26 @@ class Keeper:
         except FileExistsError:
             self._refuse(request.ask, Refusal.EXISTS, f"{request.job} was started before")
         except CannotLimit as error:
-            self._fail(request, Refusal.CANNOT_EXECUTE, str(error))
+            self.refuse_start(request.job, [request.ask], Refusal.CANNOT_EXECUTE, str(error))
         except OSError as error:
-            refusal = Refusal.NO_ROOM if error.errno in NO_ROOM else Refusal.FAULT
-            self._fail(request, refusal, f"{error.filename or self.folder}: {error.strerror}")
+            refusal = SHORTAGES.get(error.errno or 0, Refusal.FAULT)
+            text = f"{error.filename or self.folder}: {error.strerror}"
+            self.refuse_start(request.job, [request.ask], refusal, text)
         except Exception as failure:  # noqa: BLE001 - a barrier: it costs this start alone
             report(f"the start of {request.job}", failure)
-            self._fail(request, Refusal.FAULT, "the keeper could not start it: see its log")
+            text = "the keeper could not start it: see its log"
+            self.refuse_start(request.job, [request.ask], Refusal.FAULT, text)
 
     def _begin(self, request: Spawn) -> None:
         if self.is_leaving:
-            self._fail(request, Refusal.LEAVING, "the keeper is leaving")
+            self.refuse_start(request.job, [request.ask], Refusal.LEAVING, "the keeper is leaving")
         elif len(self.jobs) >= self._most_jobs:
             text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
-            self._fail(request, Refusal.NO_ROOM, text)
+            self.refuse_start(request.job, [request.ask], Refusal.NO_ROOM, text)
         else:
             self.adopt(begin(request, self))
 
-    def _fail(self, request: Spawn, refusal: Refusal, text: str) -> None:
-        self.refuse(request.job, [request.ask], refusal, text)
-
-    def refuse(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
+    def refuse_start(self, job_id: str, asks: Sequence[int], refusal: Refusal, text: str) -> None:
         self.refused.append(job_id)
         for ask in asks:
             self._refuse(ask, refusal, text)

@@ -12,6 +12,7 @@ PROTOCOL: Final = 2
 class Refusal(StrEnum):
     CANNOT_EXECUTE = "cannot execute"
     NO_ROOM = "no room"
+    DISK_FULL = "disk full"
     EXISTS = "exists"
     NOT_FOUND = "not found"
     LEAVING = "leaving"

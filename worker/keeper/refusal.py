@@ -10,13 +10,10 @@ from typing import Final
 from worker.keeper.child import Failure, Program, Stage
 from worker.keeper.messages import Refusal, Spawn
 
-NO_ROOM: Final = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT),
-        *(errno.EMFILE, errno.ENFILE),
-        *(errno.EAGAIN, errno.ENOMEM),
-    }
-)
+SHORTAGES: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Refusal.DISK_FULL),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM), Refusal.NO_ROOM),
+}
 REASONS: Final = {
     errno.ENOENT: "not found",
     errno.EISDIR: "is a directory",
@@ -32,8 +29,8 @@ REASONS: Final = {
 
 def refusal_of(request: Spawn, program: Program, failure: Failure) -> tuple[Refusal, str]:
     """From what the child has told: no file is looked at here, as that could take for ever."""
-    if failure.error in NO_ROOM:
-        return Refusal.NO_ROOM, f"{request.command}: {os.strerror(failure.error)}"
+    if failure.error in SHORTAGES:
+        return SHORTAGES[failure.error], f"{request.command}: {os.strerror(failure.error)}"
     reason = REASONS.get(failure.error) or os.strerror(failure.error).lower()
     match failure.stage:
         case Stage.SETUP:
