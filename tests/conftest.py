@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,11 @@ from certs.testset import make_test_set
 
 # What may be skipped in CI, where a skip is a failure: the test, and why its machine lacks it.
 MAY_SKIP: Final[dict[str, str]] = {}
+
+
+def pytest_configure() -> None:
+    """A shell without job control ignores SIGINT for what it starts with &, and so would jobs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
