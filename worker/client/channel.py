@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Transport
+from asyncio import FIRST_COMPLETED, Transport
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -25,7 +25,7 @@ from worker.rpc.codec import StrictCodec
 
 log = logging.getLogger(__name__)
 
-RACE_TIME: Final = 0.5  # seconds: by then an address has won, and TLS can be cancelled
+RACE_TIME: Final = 1.0  # seconds that who cancels a dial waits at most, until an address has won
 CONNECT_TIMEOUT: Final = 10.0  # seconds until the server has spoken
 CLOSE_TIMEOUT: Final = 1.0
 # Middle boxes cut what is quiet for 30 s; a server that is gone is noticed after both.
@@ -135,9 +135,15 @@ class PinnedChannel(Channel):
         return protocol
 
     async def _dialled(self) -> tuple[Transport, PinnedProtocol]:
+        won: asyncio.Future[None] = self._loop.create_future()
+
+        def protocol() -> PinnedProtocol:  # asyncio asks for it when one of the addresses has won
+            won.set_result(None)
+            return self._protocol_factory()
+
         dialling = asyncio.create_task(
             self._loop.create_connection(
-                self._protocol_factory,
+                protocol,
                 self._host,
                 self._port,
                 ssl=self._ssl,
@@ -149,7 +155,11 @@ class PinnedChannel(Channel):
             return await asyncio.shield(dialling)
         except asyncio.CancelledError:  # asyncio loses the socket of a race that is cancelled
             dialling.add_done_callback(_hung_up)
-            self._loop.call_later(RACE_TIME, dialling.cancel)
+            either: list[asyncio.Future[Any]] = [won, dialling]
+            try:
+                await asyncio.wait(either, timeout=RACE_TIME, return_when=FIRST_COMPLETED)
+            finally:
+                dialling.cancel()
             raise
 
     def _renew(self) -> None:
