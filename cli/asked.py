@@ -17,6 +17,7 @@ ENDING: Final = [
 
 HANGUP: Final = getattr(signal, "SIGHUP", None)
 TOGETHER: Final = 0.2  # seconds: `timeout` sends to us and to our group, a logout two kinds
+AT_ONCE: Final = 0.05  # and `timeout` passes Ctrl-C on, which we got, too; no finger is so fast
 
 
 class Asked:
@@ -38,7 +39,7 @@ class Asked:
         if not self.once.is_set():
             self._first_at = now
             self.once.set()
-        elif which is signal.SIGINT or now - self._first_at >= TOGETHER:
+        elif now - self._first_at >= (AT_ONCE if which is signal.SIGINT else TOGETHER):
             self.twice.set()
 
 
@@ -52,8 +53,8 @@ def ending_heard(asked: Asked) -> Iterator[None]:
 
     def ask(which: signal.Signals) -> None:
         asked.hear(which, loop.time())
-        if asked.twice.is_set():
-            give_back(taken - asked.no_more)
+        if asked.twice.is_set():  # what is sent at once with the second is no third
+            loop.call_later(AT_ONCE, give_back, taken - asked.no_more)
 
     def give_back(which: set[signal.Signals]) -> None:
         for each in which:
