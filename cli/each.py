@@ -43,12 +43,17 @@ async def each(
     client: Client, digits: list[str], do: Callable[[UUID], Awaitable[None]], failures: Failures
 ) -> None:
     """In turn, to each job once, however often and by whatever digits it is named."""
-    done: set[UUID] = set()
-    for one in digits:
-        if any(job.hex.startswith(one) for job in done):  # or, as that is removed, another is meant
-            continue
+    # All of them first: once a job is removed, its digits name another.
+    named = [await _named(client, one) for one in digits]
+    for job in dict.fromkeys(named):
         async with failures.told():
-            job = await id_of(client, one)
-            if job not in done:
-                done.add(job)
-                await do(job)
+            if isinstance(job, JobError):
+                raise job
+            await do(job)
+
+
+async def _named(client: Client, digits: str) -> UUID | JobError:
+    try:
+        return await id_of(client, digits)
+    except JobError as error:
+        return error

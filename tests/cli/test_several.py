@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,7 +14,10 @@ from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program, fifo
 from tests.cli.test_as_a_command import started, told
 from tests.client.scripted import answering, serving
+from tests.client.test_with_server import client_for
 from tests.e2e.service import Service
+from worker.spec import JobSpec
+from worker.state import JobState
 
 UNKNOWN = "0b5f7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 ANOTHER = "7d1e7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
@@ -105,6 +108,19 @@ def test_a_job_that_is_removed_is_not_looked_for_by_other_digits(connected: Prog
     connected.run("wait", job)
     removed = connected.run("rm", "--json", job, job[:20], job.replace("-", ""))
     assert (removed.status, removed.stderr, len(removed.stdout.splitlines())) == (0, b"", 1)
+
+
+async def test_digits_of_several_jobs_name_none_though_one_of_them_was_named(
+    connected: Program, service: Service
+) -> None:
+    ids = [UUID(f"9{uuid4().hex[1:]}") for _ in range(2)]
+    async with client_for(service) as client:
+        jobs = [await client.submit(JobSpec("sleep", ("98757",)), job_id=each) for each in ids]
+        stopped = await connected.aside("stop", str(ids[0]), "9")
+        assert (stopped.status, "the ids of several jobs begin with 9" in stopped.said) == (5, True)
+        assert (await jobs[0].wait()).state is JobState.STOPPED
+        assert not (await jobs[1].status()).is_final
+        await jobs[1].stop()
 
 
 @pytest.mark.parametrize(
