@@ -13,6 +13,7 @@ from typing import Final
 
 from cli.render import printable
 
+STDIN: Final = 0
 STDOUT: Final = 1
 STDERR: Final = 2
 
@@ -28,13 +29,13 @@ class ReaderGone(Exception):
 def open_missing() -> None:
     """Occupy what is closed of 0 to 2, or the connection would become our output.
 
-    Only for reading: what is written to a stdout that was closed is an error, never lost.
+    The wrong way round: to read from what was closed, or write to it, is an error as before.
     """
-    for descriptor in (0, STDOUT, STDERR):
+    for descriptor, way in ((STDIN, os.O_WRONLY), (STDOUT, os.O_RDONLY), (STDERR, os.O_RDONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # takes the lowest that is free: this one
+            os.open(os.devnull, way)  # takes the lowest that is free: this one
 
 
 def write(descriptor: int, data: bytes) -> None:

@@ -7,7 +7,8 @@ import os
 from collections.abc import AsyncIterator
 from typing import Final
 
-STDIN: Final = 0
+from cli.descriptors import STDIN
+
 PIECE: Final = 64 * 1024  # bytes
 
 

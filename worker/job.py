@@ -102,8 +102,8 @@ class Job:
         `end`: nothing follows, the job reads end of file. Raises NotNow where stdin is closed or
         another sender has taken over, and whatever `data` raises: then the job reads no end.
         """
-        if isinstance(data, str):
-            raise TypeError("stdin takes bytes: encode the text")
+        if not isinstance(data, bytes | bytearray | memoryview | AsyncIterable):
+            raise TypeError(f"stdin takes bytes, not {type(data).__name__}")
         chunks = data if isinstance(data, AsyncIterable) else _once(bytes(data))
         return await self.jobs.send_input(self.id, chunks, end=end)
 

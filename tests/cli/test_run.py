@@ -76,6 +76,14 @@ async def test_a_stdin_that_fails_is_not_at_its_end(program: Program) -> None:
     assert (await program.aside("wait", job)).status == 128 + signal.SIGTERM
 
 
+async def test_a_stdin_that_is_closed_is_no_empty_one(program: Program) -> None:
+    closed = Program(program.folder, program.environment, redirected="<&-")
+    result = await closed.aside("run", "--stdin", "--", "cat")
+    assert result.status == ExitStatus.OURS
+    assert result.stderr.endswith(b"workerclient: can't read stdin: Bad file descriptor\n")
+    assert (await closed.aside("run", "--", "cat")).status == 0
+
+
 async def test_a_terminal_that_has_gone_is_not_the_end_of_stdin(program: Program) -> None:
     """What the job says of its stop is shown before the reason."""
     ours, its = os.openpty()

@@ -228,6 +228,6 @@ async def test_a_timeout_that_is_no_number_is_refused(registry: Registry, timeou
 
 async def test_stdin_takes_any_bytes_and_no_text(registry: Registry) -> None:
     job = await registry.start("cat", input=True)
-    with pytest.raises(TypeError, match="encode"):
+    with pytest.raises(TypeError, match="bytes, not str"):
         await job.send_input("text")  # type: ignore[arg-type]
     assert await job.send_input(bytearray(b"abc")) == 3  # type: ignore[arg-type]
