@@ -65,7 +65,7 @@ def jobs_to_name(context: typer.Context, incomplete: str) -> Iterator[tuple[str,
         return
     named = [*(context.params.get("names") or []), *(context.params.get("job") or [])]
     for job in jobs:
-        if any(str(job.id).startswith(name) for name in named):
+        if any(job.id.hex.startswith(name.replace("-", "").lower()) for name in named):
             continue
         # No word of the job's own: zsh reads the description as code, and typer escapes too little.
         yield str(job.id), printable(job.state)

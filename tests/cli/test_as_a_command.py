@@ -275,7 +275,7 @@ def test_tab_shows_what_a_value_can_be(program: Program, words: str, shown: set[
 def test_tab_shows_no_job_that_is_named_already(connected: Program) -> None:
     first, second = (started(connected, "--label", "team=tab", "--", "true") for _ in range(2))
     connected.run("wait", first, second)
-    for words in (f"rm -j {first} -j ", f"rm {first} "):
+    for words in (f"rm -j {first} -j ", f"rm {first.replace('-', '').upper()} "):
         shown = after_tab(connected, "bash", words)
         assert (first in shown, second in shown) == (False, True)
 

@@ -379,7 +379,7 @@ JOBS = [
     refused("a directory that isn't there", ["--directory", "/no", "--", "ls"], "/no"),
     refused("an argument that isn't UTF-8", ["--", "ls", b"\xff"], "isn't UTF-8", "can carry"),
     refused("a command that isn't UTF-8", ["--", b"\xff"], "isn't UTF-8", "can carry"),
-    refused("a variable that isn't UTF-8", ["--env", b"A=\xff", "--", "ls"], "isn't UTF-8"),
+    refused("a variable that isn't UTF-8", ["--env", b"A=\xff", "--", "ls"], "A: '", "isn't UTF-8"),
     refused(
         "arguments that are too long together",
         ["--", "ls", *["x" * 100_000] * 3],

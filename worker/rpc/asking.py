@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
@@ -20,9 +21,9 @@ def start_request(spec: JobSpec, job_id: UUID) -> wire.StartRequest:
     """Raises InvalidRequest for text that isn't UTF-8: the wire can't carry it."""
     _check_text("commandName", spec.command)
     _check_text("arguments", *spec.arguments)
-    _check_text("environment", *spec.environment, *spec.environment.values())
+    _check_texts("environment", spec.environment)
     _check_text("workingDirectory", spec.working_directory or "")
-    _check_text("labels", *spec.labels, *spec.labels.values())
+    _check_texts("labels", spec.labels)
     _check_text("user", spec.user or "")
     _check_text("stopSignal", spec.stop_signal)
     return wire.StartRequest(
@@ -47,7 +48,7 @@ def _limits_asked(limits: Limits) -> wire.Limits:
 
 
 def list_request(which: JobFilter, limit: int, token: str) -> wire.ListRequest:
-    _check_text("labels", *which.labels, *which.labels.values())
+    _check_texts("labels", which.labels)
     _check_text("owner", which.owner)
     return wire.ListRequest(
         states=[wires(wire.JobStatus, state) for state in which.states],
@@ -74,6 +75,12 @@ def output_request(job_id: UUID, selection: Selection) -> wire.GetOutputRequest:
         tail_lines=selection.tail_lines,
         tagged=selection.tagged,
     )
+
+
+def _check_texts(name: str, texts: Mapping[str, str]) -> None:
+    _check_text(name, *texts)
+    for key, text in texts.items():
+        _check_text(f"{name}: {key}", text)
 
 
 def _check_text(name: str, *texts: str) -> None:
