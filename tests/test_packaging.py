@@ -36,6 +36,7 @@ build_meta.build_sdist("dist")
 """
 IMPORT_ALL: Final = """
 import importlib, pkgutil
+from worker import *
 for top in ("certs", "cli", "gen", "worker"):
     for module in pkgutil.walk_packages(importlib.import_module(top).__path__, f"{top}."):
         if not module.name.endswith("__main__"):

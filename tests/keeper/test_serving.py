@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import KEEPER, PATIENCE_S, Driver
-from worker.keeper.messages import Ended, Leave, Listed, Ready
+from worker.keeper.messages import Ended, Leave, List, Listed, ListEnd, Ready, Refused
 from worker.keeper.records import Kind
 
 pytestmark = pytest.mark.every_python
@@ -142,11 +142,14 @@ def test_a_job_that_ends_while_no_server_is_there_is_recorded(serve: Starter) ->
     driver.end.close()
 
 
-def test_sigterm_tells_the_server_ends_the_jobs_and_exits_0(serve: Starter) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_told_to_end_it_tells_the_server_ends_the_jobs_and_exits_0(
+    serve: Starter, number: signal.Signals
+) -> None:
     service = serve()
     driver = ready(service)
     job = driver.spawn("sleep", "98721")
-    service.process.terminate()
+    service.process.send_signal(number)
     driver.wait(Leave)
     assert driver.ended(job)["cause"] == "shutdown"
     driver.wait_closed()
@@ -194,6 +197,10 @@ def test_sighup_replaces_server_and_keeper_and_no_job_notices(serve: Starter) ->
     driver.wait_output(waiting, b"up\n")
     driver.wait_output(ending, b"up\n")
     driver.stop(ending, 3600)
+    refused = [driver.request("no-such") for _ in range(2)]
+    for request in refused:
+        driver.send(request)
+        driver.wait(Refused)
     for _ in range(3):
         before = service.server()
         service.process.send_signal(signal.SIGHUP)
@@ -204,6 +211,8 @@ def test_sighup_replaces_server_and_keeper_and_no_job_notices(serve: Starter) ->
         assert service.server() != before
     listed = {job for job in (counting, waiting, ending) if driver.has_listed(job)}
     assert {waiting, ending} <= listed
+    driver.send(List())
+    assert driver.wait(ListEnd).refused == [request.job for request in refused]
     go.write_text("\n")
     assert driver.ended(waiting)["code"] == 6
     assert driver.file(waiting, "output") == b"up\n"

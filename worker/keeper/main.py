@@ -29,11 +29,10 @@ from worker.keeper.serving import Service
 from worker.keeper.spawn import Spawner
 from worker.keeper.strays import end_marked, end_strays
 
-# The last three mean something to other daemons alone; unheeded they would end us and all jobs.
-HANDLED: Final = (
-    *(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
-)
+ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# They mean something to other daemons alone; unheeded they would end us and all jobs.
+NEEDLESS: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+HANDLED: Final = (signal.SIGCHLD, signal.SIGHUP, *ENDING, *NEEDLESS)
 
 
 def main(words: list[str]) -> int:
@@ -130,8 +129,13 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
 
 def _handle(keeper: Keeper, leave: Callback, reload: Callback) -> None:
     keeper.bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    callbacks = (keeper.child_ended, leave, leave, leave, reload, *[_needless] * 3)
-    keeper.signals = Signals(keeper.loop, dict(zip(HANDLED, callbacks, strict=True)), keeper)
+    callbacks: dict[int, Callback] = {
+        signal.SIGCHLD: keeper.child_ended,
+        signal.SIGHUP: reload,
+        **dict.fromkeys(ENDING, leave),
+        **dict.fromkeys(NEEDLESS, _needless),
+    }
+    keeper.signals = Signals(keeper.loop, callbacks, keeper)
     # Blocked across a re-exec, as the default of SIGTERM would end us before this line.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
