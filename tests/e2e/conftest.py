@@ -5,6 +5,7 @@ import pytest
 
 from tests.e2e.foreign import Stubs, generated
 from tests.e2e.service import Service, serving
+from tests.keeper.test_ways import without_cgroups
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,15 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Stubs:
 def shared(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Service]:
     """One service for all tests that leave it as it was."""
     with serving(tmp_path_factory.mktemp("service"), certificates) as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=["with cgroups", "without cgroups"])
+def either_way(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificates: Path
+) -> Iterator[Service]:
+    before = without_cgroups() if request.param == "without cgroups" else []
+    with serving(tmp_path_factory.mktemp("tree"), certificates, before=before) as service:
         yield service
 
 
