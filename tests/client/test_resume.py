@@ -193,7 +193,7 @@ async def test_output_gives_up_in_a_known_time_and_says_where(
         began = asyncio.get_running_loop().time()
         with pytest.raises(Incomplete, match=r"offset 4: .* \(tried again for 0\.5 s\)"):
             await anext(chunks)
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - began < 30
         assert relay.connections < 12  # with growing pauses
         relay.heal()
         await job.stop(grace_period=0)

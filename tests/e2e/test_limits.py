@@ -118,7 +118,7 @@ async def test_a_time_limit_holds_over_a_restart_of_the_server(
             assert (status.signal, status.reason) == ("SIGKILL", "time limit 1.5 s")
             assert status.started_at
             assert status.ended_at
-            assert 1.7 <= (status.ended_at - status.started_at).total_seconds() < 5
+            assert 1.7 <= (status.ended_at - status.started_at).total_seconds() < 30
 
 
 @pytest.mark.parametrize(

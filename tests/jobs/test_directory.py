@@ -80,7 +80,7 @@ def test_waiting_has_an_end(tmp_path: Path) -> None:
     began = time.monotonic()
     with holder(tmp_path), pytest.raises(StateInUse):
         lock(tmp_path, wait_s=0.1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_an_owner_that_is_a_zombie_is_no_owner(tmp_path: Path) -> None:
