@@ -4,6 +4,7 @@ Each row runs through the real server, with cgroups and without.
 """
 
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from tests.jobs.scripts import wait_for
 from tests.keeper.test_ways import without_cgroups
 from worker.state import Cause, JobState, JobStatus
 
-MARK = "98701"  # seconds to sleep: nobody else's argument
-STRAY = "98702"
+# Seconds to sleep: the arguments of no other run of the tests.
+MARK, STRAY, LAST_STRAY = (f"{seconds}.{os.getpid()}" for seconds in (98701, 98702, 98703))
 
 
 def alive(mark: str = MARK) -> list[bytes]:
@@ -141,14 +142,14 @@ async def test_a_double_fork_with_a_cleared_environment(either_way: Service) -> 
 def test_a_stray_ends_with_the_keeper(tmp_path: Path, certificates: Path) -> None:
     async def leave_one(service: Service) -> None:
         async with client_for(service) as client:
-            script = "env -i setsid sh -c 'sleep 98703 & exit'; exit 6"
+            script = f"env -i setsid sh -c 'sleep {LAST_STRAY} & exit'; exit 6"
             job = await client.start("bash", "-c", script)
             assert (await job.wait()).exit_code == 6
 
     with serving(tmp_path, certificates, before=without_cgroups()) as service:
         asyncio.run(leave_one(service))
-        assert alive("98703")
-    assert alive("98703") == []
+        assert alive(LAST_STRAY)
+    assert alive(LAST_STRAY) == []
 
 
 async def test_nobody_who_only_looks_alike_is_hit(either_way: Service) -> None:

@@ -33,6 +33,7 @@ from worker.keeper.messages import (
 from worker.keeper.records import RECORD, Kind
 
 KEEPER = str(Path(worker.keeper.__file__).parent)
+MARK = f"98700.{os.getpid()}"  # seconds to sleep: the argument of no other run of the tests
 PATIENCE_S = 20
 NO_SIGNAL = 9999  # the server sends no such thing: a fault of its job
 M = TypeVar("M", bound=Message)
@@ -188,7 +189,7 @@ def signals(line: str) -> int:
     return int(line.split()[1], 16) & ~(1 << 31 | 1 << 32)
 
 
-def processes(mark: str) -> list[int]:
+def processes() -> list[int]:
     """Pids of `sleep MARK`."""
-    found = subprocess.run(["pgrep", "-xf", f"sleep {mark}"], capture_output=True, check=False)
+    found = subprocess.run(["pgrep", "-xf", f"sleep {MARK}"], capture_output=True, check=False)
     return [int(pid) for pid in found.stdout.split()]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import (
+    MARK,
     NO_SIGNAL,
     PATIENCE_S,
     Keeper,
@@ -23,15 +24,15 @@ pytestmark = pytest.mark.every_python
 
 def test_what_a_killed_keeper_left_is_ended_by_the_next(state: Path, tmp_path: Path) -> None:
     first = start(state, tmp_path / "first")
-    job = first.driver.spawn("sh", "-c", "setsid sleep 98711 & echo up; wait")
+    job = first.driver.spawn("sh", "-c", f"setsid sleep {MARK} & echo up; wait")
     first.driver.wait_output(job, b"up\n")
     first.process.kill()
     first.process.wait()
     first.driver.end.close()
     second = start(state, tmp_path / "second")
     if " in cgroups below " in second.log.read_text():
-        assert processes("98711") == []
-    for pid in processes("98711"):
+        assert processes() == []
+    for pid in processes():
         os.kill(pid, signal.SIGKILL)
     finish(second)
 
@@ -58,11 +59,11 @@ def test_an_end_that_can_not_be_written_is_said_in_a_line(keeper: Keeper) -> Non
 def test_a_fault_costs_one_job_and_ends_its_processes(keeper: Keeper) -> None:
     driver = keeper.driver
     other = driver.spawn("sh", "-c", "read x; sleep 98724", grace_s=0.2)
-    job = driver.spawn("sh", "-c", "echo up; sleep 98725 & exec sleep 98725")
+    job = driver.spawn("sh", "-c", f"echo up; sleep {MARK} & exec sleep {MARK}")
     driver.wait_output(job, b"up\n")
     driver.send(Signal(0, job, NO_SIGNAL, leader_only=False))
     driver.wait(Ended, job=job)
-    assert processes("98725") == []
+    assert processes() == []
     assert not (driver.state / "jobs" / job / "ended").exists()
     assert "fault in" in keeper.log.read_text()
     keeper.log.write_text("")  # it was meant

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keeper.driver import PATIENCE_S, Driver, Keeper, processes
+from tests.keeper.driver import MARK, PATIENCE_S, Driver, Keeper, processes
 from worker.keeper.messages import Grown, Running, Tell
 
 pytestmark = pytest.mark.every_python
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.every_python
         pytest.param("exit 137", 137, None, id="a code above 128 is a code"),
         pytest.param("kill -9 $$", None, signal.SIGKILL, id="a signal is told apart from a code"),
         pytest.param("kill -SEGV $$", None, signal.SIGSEGV, id="a crash is a signal"),
-        pytest.param("setsid sleep 98701 & exit 4", 4, None, id="children left behind are ended"),
+        pytest.param(f"setsid sleep {MARK} & exit 4", 4, None, id="children left behind are ended"),
         pytest.param("exec sh -c 'exit 5'", 5, None, id="exec of another program"),
         pytest.param("exec >&- 2>&-; exit 6", 6, None, id="closed outputs don't matter"),
     ],
@@ -30,7 +30,7 @@ def test_exit_is_exact(driver: Driver, script: str, code: int | None, number: in
     ended = driver.ended(job)
     assert (ended["code"], ended["signal"], ended["cause"]) == (code, number, "own exit")
     assert ended["started_us"] <= ended["leader_exited_us"] <= ended["ended_us"]
-    assert processes("98701") == []
+    assert processes() == []
 
 
 def test_a_background_child_does_not_hold_the_job_open(driver: Driver) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.keeper.driver import PATIENCE_S, Driver, Keeper, processes
+from tests.keeper.driver import MARK, PATIENCE_S, Driver, Keeper, processes
 from worker.keeper.messages import Done, Ended, Leave, Refused
 from worker.keeper.records import Kind
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.every_python
 
 
 def test_stop_ends_the_whole_tree(driver: Driver) -> None:
-    job = driver.spawn("bash", "-c", 'bash -c "bash -c \\"sleep 98702; :\\"; :"; :')
+    job = driver.spawn("bash", "-c", f'bash -c "bash -c \\"sleep {MARK}; :\\"; :"; :')
     assert isinstance(driver.stop(job), Done)
     ended = driver.ended(job)
     assert (ended["signal"], ended["cause"], ended["stopped_by"]) == (15, "stop", "the test")
-    assert processes("98702") == []
+    assert processes() == []
 
 
 def test_the_grace_period_is_the_childrens_too(driver: Driver) -> None:
@@ -33,13 +33,13 @@ def test_the_grace_period_is_the_childrens_too(driver: Driver) -> None:
 
 
 def test_what_ignores_sigterm_is_killed_after_the_grace_period(driver: Driver) -> None:
-    job = driver.spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 98704; done")
+    job = driver.spawn("sh", "-c", f"trap '' TERM; echo up; while :; do sleep {MARK}; done")
     driver.wait_output(job, b"up\n")
     began = time.monotonic()
     driver.stop(job, 0.5)
     assert driver.ended(job)["signal"] == signal.SIGKILL
     assert time.monotonic() - began >= 0.5
-    assert processes("98704") == []
+    assert processes() == []
 
 
 def test_a_second_stop_may_only_shorten(driver: Driver) -> None:
@@ -61,13 +61,13 @@ def test_a_stopped_process_hears_sigterm(driver: Driver) -> None:
 
 
 def test_a_stop_after_the_leaders_exit_keeps_the_exit(driver: Driver) -> None:
-    script = "trap '' TERM; sleep 98706 & exit 3"
+    script = f"trap '' TERM; sleep {MARK} & exit 3"
     job = driver.spawn("bash", "-c", script)
     wait_index(driver, job, Kind.EXIT)
     assert isinstance(driver.stop(job, 0), Done)
     ended = driver.ended(job)
     assert (ended["code"], ended["cause"], ended["stopped_by"]) == (3, "own exit", None)
-    assert processes("98706") == []
+    assert processes() == []
 
 
 def wait_index(driver: Driver, job: str, kind: Kind) -> None:
