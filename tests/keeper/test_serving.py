@@ -201,11 +201,12 @@ def test_sighup_replaces_server_and_keeper_and_no_job_notices(serve: Starter) ->
     for request in refused:
         driver.send(request)
         driver.wait(Refused)
-    for _ in range(3):
+    for is_slow in (True, False, False):
         before = service.server()
         service.process.send_signal(signal.SIGHUP)
         driver.wait(Leave)
-        driver.wait_closed()
+        if is_slow:  # the keeper waits for a server, but not for ever
+            driver.wait_closed()
         driver.end.close()
         driver = ready(service)
         assert service.server() != before
@@ -235,8 +236,7 @@ def test_the_exit_of_a_leader_is_recorded_once_however_often_the_keeper_is_repla
     for _ in range(2):
         service.process.send_signal(signal.SIGHUP)
         driver.wait(Leave)
-        driver.wait_closed()
-        driver.end.close()
+        driver.end.close()  # so the server goes at once
         driver = ready(service)
     driver.stop(job, 0)
     assert driver.ended(job)["code"] == 3
