@@ -224,11 +224,29 @@ def test_what_a_full_disk_kept_out_is_recorded_once_there_is_room(path: Path) ->
     (pages,) = store._database.execute("PRAGMA page_count").fetchone()
     store._database.execute(f"PRAGMA max_page_count = {pages}")
     end = replace(row.status, state=JobState.EXITED, reason="x" * 100_000)
+    assert not store.record(replace(end, id=uuid4()))  # its row is gone
     assert not store.record(end, size=7)
     assert store.record_rest() == []
+    assert list(store.unrecorded) == [end]
     store._database.execute(f"PRAGMA max_page_count = {pages + 100}")
-    store.unrecorded = {uuid4(): (replace(end, id=uuid4()), 0), **store.unrecorded}
-    assert store.record_rest() == [row.status.id]  # though another's row is gone
+    assert store.record_rest() == [row.status.id]
     assert store.find(row.status.id).status == end
-    assert (store.total.jobs, store.total.size, len(store.unrecorded)) == (1, 7, 1)
+    assert (store.total.jobs, store.total.size, [*store.unrecorded]) == (1, 7, [])
     store.close()
+
+
+@pytest.mark.parametrize("refusing", ["max_page_count = 1", "query_only = ON"])
+def test_of_many_ends_that_can_not_be_recorded_one_is_tried_again(
+    store: Store, refusing: str
+) -> None:
+    ends = [
+        replace(row.status, state=JobState.EXITED, reason="x" * 100_000)
+        for row in store.add(row_of(), row_of())
+    ]
+    store._database.execute(f"PRAGMA {refusing}")
+    assert not any(store.record(end) for end in ends)
+    done: list[str] = []
+    store._database.set_trace_callback(done.append)
+    assert store.record_rest() == []
+    assert len(done) == 1
+    assert list(store.unrecorded) == ends

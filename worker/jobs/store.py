@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from worker.jobs.row import Row, columns_of
 from worker.jobs.schema import opened, transaction, translated
 from worker.jobs.service_time import ServiceTime
 from worker.jobs.tombstones import Tombstones
+from worker.jobs.unrecorded import Unrecorded
 from worker.keeper.messages import Spawn
 from worker.state import NEXT, JobState, JobStatus
 
@@ -65,15 +65,14 @@ log = logging.getLogger(__name__)
 class Store:
     """`total` is of what is final. `time` is what ages are counted in.
 
-    Each change of a row is given a revision, which its status bears. `unrecorded`: what is true of
-    a job, though a full disk keeps it out of its row, with the bytes of its files.
+    Each change of a row is given a revision, which its status bears.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises BadState for a file that can't be used; one that isn't ours is put aside."""
         self._database = opened(path)
         self.is_open = True
-        self.unrecorded: dict[UUID, tuple[JobStatus, int]] = {}
+        self.unrecorded = Unrecorded()
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -119,26 +118,26 @@ class Store:
             self.save(status, size)
         except (NoRoom, InternalError) as error:
             log.error("job %s: %s isn't recorded: %s", status.id, status.state, error)
-            self.unrecorded[status.id] = status, size
+            self.unrecorded.keep(status, size)
             self.revisions.tell()
             return False
         return True
 
     def record_rest(self) -> list[UUID]:
-        """What a full disk has kept out of its row; the jobs that are final in theirs now."""
-        final = []
-        with suppress(NoRoom):  # nor for the others, of which there may be many
-            for status, size in list(self.unrecorded.values()):
-                with suppress(InternalError):  # its row is gone
-                    self.save(status, size)
-                    final += [status.id] if status.is_final else []
-        return final
+        """What is unrecorded, as far as it can be; the jobs that are final in their rows now."""
+        return self.unrecorded.record(self._save)
 
     def save(self, status: JobStatus, size: int = 0) -> None:
         """Record what has changed. A step that NEXT doesn't have is a fault of ours.
 
         `size`: bytes of its files, once it is final.
         """
+        if not self._save(status, size):
+            raise InternalError(f"job {status.id} can't become {status.state} now")
+        self.unrecorded.drop(status.id)
+
+    def _save(self, status: JobStatus, size: int) -> bool:
+        """False if no row may become that."""
         values = columns_of(status) | {
             "id": str(status.id),
             "before": json.dumps(_before(status.state)),
@@ -148,11 +147,11 @@ class Store:
         with translated():
             done = self._database.execute(_SAVE, values)
         if done.rowcount != 1:
-            raise InternalError(f"job {status.id} can't become {status.state} now")
+            return False
         if status.is_final:
             self.total = self.total.plus(1, size)
-        self.unrecorded.pop(status.id, None)
         self.revisions.tell()
+        return True
 
     def remove(self, job_id: str) -> None:
         """Forget a row that can't be read, by what stands in place of its id."""
@@ -171,7 +170,7 @@ class Store:
             self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
         self.total = self.total.plus(-gone.jobs, -gone.size)
         for job_id, _ in going:
-            self.unrecorded.pop(job_id, None)
+            self.unrecorded.drop(job_id)
         self.revisions.tell()
 
     def find(self, job_id: UUID) -> Row:

@@ -60,7 +60,7 @@ def _changed(session: Session, job_id: UUID | None, since: int) -> JobStatus | N
     """The first change after that, recorded or not."""
     unrecorded = (
         status
-        for status, _ in session.store.unrecorded.values()
+        for status in session.store.unrecorded
         if status.revision > since and job_id in (None, status.id)
     )
     recorded = session.store.listing.changed(since, job_id)
