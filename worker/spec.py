@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -106,16 +107,22 @@ def encoded(name: str, value: str) -> bytes:
 
 
 def checked_timeout(seconds: float | None) -> float | None:
-    """`seconds`, or InvalidRequest for what is no number; None: for ever."""
-    if seconds is None or (isinstance(seconds, int | float) and not math.isnan(seconds)):
-        return seconds
-    raise InvalidRequest(f"timeout must be a number of seconds, not {seconds!r}")
+    """`seconds`, or InvalidRequest; None: for ever."""
+    return None if seconds is None else _checked_seconds("timeout", seconds)
 
 
 def checked_grace_period(seconds: float) -> float:
     """`seconds`, or InvalidRequest."""
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise InvalidRequest(f"gracePeriod must be a number, not {type(seconds).__name__}")
-    if not 0 <= seconds <= MAX_GRACE_PERIOD:
+    if not 0 <= _checked_seconds("gracePeriod", seconds) <= MAX_GRACE_PERIOD:
         raise InvalidRequest(f"gracePeriod must be 0 to {MAX_GRACE_PERIOD:.0f} seconds")
     return seconds
+
+
+def _checked_seconds(name: str, value: object) -> float:
+    """`value`, or InvalidRequest for what no clock can be set to."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be a number, not {type(value).__name__}")
+    with suppress(OverflowError):  # of an int beyond all floats
+        if not math.isnan(value):
+            return value
+    raise InvalidRequest(f"{name} must be a number of seconds that can be counted")

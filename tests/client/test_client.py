@@ -275,6 +275,15 @@ async def test_a_wait_without_time_asks_once(certificates: Path, timeout: float)
     assert asked == [timedelta(0)]
 
 
+@pytest.mark.parametrize(
+    "timeout", [float("nan"), "1", True, pytest.param(10**400, id="too large")]
+)
+async def test_a_timeout_that_is_no_number_is_refused(certificates: Path, timeout: Any) -> None:
+    async with serving(certificates) as config, Client(config) as client:
+        with pytest.raises(InvalidRequest, match="timeout must be a number"):
+            await client.wait(uuid4(), timeout)
+
+
 async def test_an_error_bears_the_servers_sentence(certificates: Path) -> None:
     async def script(stream: Any) -> None:
         await stream.recv_message()
@@ -289,7 +298,7 @@ async def test_an_error_bears_the_servers_sentence(certificates: Path) -> None:
 
 async def test_an_impossible_grace_period_is_refused(certificates: Path) -> None:
     async with serving(certificates) as config, Client(config) as client:
-        for grace in (-1, float("nan"), 1e9):
+        for grace in (-1, float("nan"), 1e9, 10**400, True):
             with pytest.raises(InvalidRequest, match="gracePeriod"):
                 await client.stop(uuid4(), grace_period=grace)
 

@@ -219,7 +219,9 @@ async def test_a_question_behind_a_full_pipe_closes_nothing(registry: Registry) 
     assert (await read(job)).endswith(b"end")
 
 
-@pytest.mark.parametrize("timeout", [float("nan"), "1"])
+@pytest.mark.parametrize(
+    "timeout", [float("nan"), "1", True, pytest.param(10**400, id="too large")]
+)
 async def test_a_timeout_that_is_no_number_is_refused(registry: Registry, timeout: Any) -> None:
     job = await registry.start("true")
     with pytest.raises(InvalidRequest, match="timeout must be a number"):
