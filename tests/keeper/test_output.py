@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.keeper.driver import Driver, Keeper, finish, start
+from worker.keeper.messages import Refused
 from worker.keeper.records import INDEX_MAGIC, SIGNALED, Kind
 
 RUNS = {Kind.RUN_STDOUT: b"o", Kind.RUN_STDERR: b"e", Kind.RUN_MERGED: b"m"}
@@ -116,6 +117,21 @@ def test_without_room_a_start_is_refused_until_there_is_some(cramped: Keeper) ->
     assert str(driver.state) in refused.text
     filler.unlink()
     assert driver.ended(driver.spawn("true"))["code"] == 0
+
+
+def test_a_request_that_fits_in_part_is_refused_as_one_without_any_room(cramped: Keeper) -> None:
+    driver = cramped.driver
+    filler = driver.state / "filler"
+    fill(filler)
+    os.truncate(filler, filler.stat().st_size - 100_000)
+    environment = {f"V{number}": "x" * 100_000 for number in range(4)}
+    request = driver.request("true", environment=environment)
+    driver.send(request)
+    refused = driver.wait(Refused)
+    assert refused.refusal == "disk full"
+    path = driver.state / "jobs" / request.job / "request"
+    assert refused.text == f"{path}: No space left on device"
+    assert not path.parent.exists()
 
 
 def fill(filler: Path) -> None:

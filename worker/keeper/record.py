@@ -7,6 +7,7 @@ and by a rename, into space that was taken at the start, so that a full disk can
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -97,7 +98,7 @@ def _fill(path: Path, content: bytes) -> None:
     fd = os.open(path, _NEW, 0o600)
     try:
         if os.write(fd, content) < len(content):
-            raise OSError(28, f"{path}: no space left")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(fd)
 
