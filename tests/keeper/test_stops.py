@@ -108,3 +108,11 @@ def test_the_end_of_the_program_is_the_end_of_its_jobs(keeper: Keeper) -> None:
     keeper.driver.end.close()
     assert keeper.process.wait(PATIENCE_S) == 0
     assert json.loads(keeper.driver.file(job, "ended"))["content"]["cause"] == "shutdown"
+
+
+def test_signals_of_other_daemons_end_no_programs_keeper(keeper: Keeper) -> None:
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        keeper.process.send_signal(number)
+    keeper.driver.ended(keeper.driver.spawn("true"))
+    (line,) = keeper.log.read_text().splitlines()[1:]
+    assert line.endswith(" SIGUSR1, SIGUSR2 and SIGALRM do nothing: SIGTERM ends")

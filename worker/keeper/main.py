@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +105,7 @@ def _for_program(keeper: Keeper, end: int) -> int:
     with contextlib.suppress(PermissionError):  # it made a session for us already
         os.setsid()
     program = Program(keeper, socket.socket(fileno=end))
-    _handle(keeper, program.leave, lambda: None)
+    _handle(keeper, program.leave)
     keeper.loop.run()
     return 0
 
@@ -127,18 +128,16 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
     return service.status
 
 
-def _handle(keeper: Keeper, leave: Callback, reload: Callback) -> None:
+def _handle(keeper: Keeper, leave: Callback, reload: Callback | None = None) -> None:
+    heeded = "SIGHUP reloads, SIGTERM ends" if reload else "SIGTERM ends"
+    needless = partial(say, f"SIGUSR1, SIGUSR2 and SIGALRM do nothing: {heeded}")
     keeper.bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     callbacks: dict[int, Callback] = {
         signal.SIGCHLD: keeper.child_ended,
-        signal.SIGHUP: reload,
+        signal.SIGHUP: reload or (lambda: None),
         **dict.fromkeys(ENDING, leave),
-        **dict.fromkeys(NEEDLESS, _needless),
+        **dict.fromkeys(NEEDLESS, needless),
     }
     keeper.signals = Signals(keeper.loop, callbacks, keeper)
     # Blocked across a re-exec, as the default of SIGTERM would end us before this line.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _needless() -> None:
-    say("SIGUSR1, SIGUSR2 and SIGALRM do nothing: SIGHUP reloads, SIGTERM ends")
