@@ -103,7 +103,9 @@ def ready(service: Service, grace_s: float = 10.0) -> Driver:
 
 
 def test_a_first_server_that_is_never_ready_ends_the_keeper_with_its_status(serve: Starter) -> None:
-    assert serve("import sys; sys.exit(7)").process.wait(PATIENCE_S) == 7
+    service = serve("import sys; sys.exit(7)")
+    assert service.process.wait(PATIENCE_S) == 7
+    assert "the service ends" not in service.log.read_text()
 
 
 def test_a_killed_server_is_followed_by_another_and_no_job_notices(serve: Starter) -> None:
@@ -154,7 +156,9 @@ def test_told_to_end_it_tells_the_server_ends_the_jobs_and_exits_0(
     assert driver.ended(job)["cause"] == "shutdown"
     driver.wait_closed()
     assert service.process.wait(PATIENCE_S) == 0
-    assert "SIGTERM: 1 jobs are ended within 10 s" in service.log.read_text()
+    told, gone = service.log.read_text().splitlines()[-2:]
+    assert told.endswith(" told to end; jobs left: 1; grace period: 10 s")
+    assert gone.endswith(" no job is left: the service ends")
     driver.end.close()
 
 
@@ -184,6 +188,8 @@ def test_a_second_sigterm_hurries(serve: Starter) -> None:
     driver.wait(Ended, job=job)
     driver.wait_closed()
     assert service.process.wait(PATIENCE_S) == 0
+    graces = [line.split("left: 1; ")[1] for line in service.log.read_text().splitlines()[-3:-1]]
+    assert graces == ["grace period: 3600 s", "grace period: 0 s"]
     driver.end.close()
 
 

@@ -124,7 +124,8 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
     else:
         service.start()
     keeper.loop.run()
-    say(f"{len(keeper.jobs)} jobs are left: the service ends")
+    if service.is_dismissed:
+        say("no job is left: the service ends")
     return service.status
 
 

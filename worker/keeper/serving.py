@@ -95,7 +95,7 @@ class Service:
         self._server: Server | None = None
         self._replacement: Replacement | None = None
         self._was_ready = "--resume" in start.words
-        self._is_leaving = self._is_dismissed = False
+        self._is_leaving = self.is_dismissed = False
         self._pause_s = FIRST_PAUSE_S
 
     def start(self) -> None:
@@ -112,17 +112,17 @@ class Service:
             self._server.link.send(message)
 
     def leave(self) -> None:
-        """On SIGTERM; asked a second time it hurries."""
+        """Told to end by a signal; told a second time it hurries."""
         grace_s = 0.0 if self._is_leaving else self.keeper.grace_s
         self._is_leaving = True
-        say(f"SIGTERM: {len(self.keeper.jobs)} jobs are ended within {grace_s:g} s")
+        say(f"told to end; jobs left: {len(self.keeper.jobs)}; grace period: {grace_s:g} s")
         if self._replacement:
             self._replacement.cancel()
         self.send(Leave())
         self.keeper.leave(grace_s)
 
     def dismiss(self) -> None:
-        self._is_dismissed = True
+        self.is_dismissed = True
         if self._server:
             self._server.part()
         else:
@@ -136,7 +136,7 @@ class Service:
         self.keeper.children.discard(server.pid)
         self._was_ready = self._was_ready or server.is_ready
         if self._is_leaving:
-            if self._is_dismissed:
+            if self.is_dismissed:
                 self.keeper.loop.end()
         elif self._replacement and self._replacement.is_checked:
             guarded(self._replace, self)
