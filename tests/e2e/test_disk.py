@@ -17,6 +17,7 @@ from tests.e2e.service import Service, reloaded, serving
 from worker import Client, Job
 from worker.errors import NoRoom
 from worker.jobs.folder import MAKE_ROOM
+from worker.listing import JobFilter
 from worker.settings import Address
 from worker.state import JobState
 
@@ -100,6 +101,26 @@ async def test_on_a_full_disk_only_output_and_new_jobs_suffer(
             assert (await (await client.start("true")).wait()).exit_code == 0
         assert await asyncio.to_thread(service.end) == 0
     assert is_intact(small)
+
+
+async def test_a_disk_that_jobs_have_filled_is_emptied_by_removing_them(
+    tmp_path: Path, certificates: Path
+) -> None:
+    """Though the database's log of changes has taken most of it."""
+    with ExitStack() as stack:
+        stack.enter_context(disk(tmp_path / "state", "size=3m"))
+        service = stack.enter_context(serving(tmp_path, certificates))
+        async with client_for(service) as client:
+            jobs: list[Job] = []
+            with pytest.raises(NoRoom):
+                await start_sleepers(client, jobs)
+            for job in jobs:
+                await job.stop(grace_period=0)
+                await job.wait()
+                await job.remove()
+            while (await client.page(JobFilter(), limit=1)).jobs:  # the one that was refused goes
+                pass
+            assert (await (await client.start("true")).wait()).exit_code == 0
 
 
 @pytest.mark.parametrize("how", ["SIGHUP", "kill -9"])

@@ -124,7 +124,8 @@ def test_the_files_are_private_whatever_the_umask(path: Path) -> None:
         store.close()
     finally:
         os.umask(before)
-    assert modes == {"jobs.db": 0o600, "jobs.db-wal": 0o600, "jobs.db-shm": 0o600}
+    assert modes == dict.fromkeys(("jobs.db", "jobs.db-wal", "jobs.db-shm", "reserve"), 0o600)
+    assert [file.name for file in path.parent.iterdir()] == ["jobs.db"]
 
 
 def test_a_kill_loses_no_row(path: Path) -> None:

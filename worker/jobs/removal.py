@@ -99,7 +99,8 @@ class Removal:
         except NoRoom:  # a full disk must not keep anybody from making room
             self._set_aside(filterfalse(self._is_watched, job_ids))
             await self._delete()
-            self._store.bury(going)
+            with self._store.reserve.used():
+                self._store.bury(going)
         fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)
         for job_id, how in going:
             self._roster.drop(job_id)

@@ -18,6 +18,7 @@ from uuid import UUID
 from worker.errors import InternalError, JobExists, JobNotFound, NoRoom
 from worker.jobs.listing import Listing
 from worker.jobs.request import digest_in
+from worker.jobs.reserve import Reserve
 from worker.jobs.retention import Kept, Total
 from worker.jobs.revisions import Revisions
 from worker.jobs.row import Row, columns_of
@@ -45,9 +46,7 @@ UPDATE jobs SET state = :state, started_us = :started_us, leader_exited_us = :le
     final_s = :final_s, size = :size
 WHERE id = :id AND state IN (SELECT value FROM json_each(:before))
 """
-_WITHOUT_ROW: Final = """
-SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM jobs)
-"""
+_WITHOUT_ROW: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM jobs)"
 _OLDEST: Final = """
 SELECT id, final_s, size FROM jobs WHERE final_s IS NOT NULL ORDER BY final_s, ended_us
 """
@@ -63,7 +62,7 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """`total` is of what is final. `time` is what ages are counted in.
+    """`total` is of what is final. `time` is what ages are counted in. `reserve`: to remove jobs.
 
     Each change of a row is given a revision, which its status bears.
     """
@@ -73,6 +72,7 @@ class Store:
         self._database = opened(path)
         self.is_open = True
         self.unrecorded = Unrecorded()
+        self.reserve = Reserve(path.with_name("reserve"), self._database)
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -85,6 +85,7 @@ class Store:
         except (NoRoom, InternalError) as error:  # then jobs look younger than they are
             log.error("the time of this run isn't recorded: %s", error)
         self.is_open = False
+        self.reserve.give_back()
         self._database.close()
 
     def keep_time(self) -> None:

@@ -1,0 +1,55 @@
+"""Space on the disk that is kept for making room: a full one must let jobs be removed.
+
+A removal writes to the database, whose log of changes may have taken all that there was.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+_SIZE: Final = 4 * 2**20  # of the log: as much as the file may have to grow when that is cut
+_PART: Final = 16  # of a small disk: one part of so many
+
+
+class Reserve:
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self._path, self._database = path, database
+        self._take()
+
+    def _take(self) -> None:
+        """All of it or nothing: the rest of a disk that is full is not ours alone."""
+        try:
+            size = min(_SIZE, _size_of_disk(self._path.parent) // _PART)
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, size)
+            finally:
+                os.close(fd)
+        except OSError:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """There is none while nobody uses the database."""
+        with suppress(OSError):
+            self._path.unlink()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """In this block there is room, unless others take it, and the log is cut if it can be."""
+        self.give_back()
+        try:
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            yield
+        finally:
+            self._take()
+
+
+def _size_of_disk(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_blocks * found.f_frsize
