@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -20,6 +21,7 @@ from worker.errors import (
     NotNow,
     OutOfRange,
     PermissionDenied,
+    Unavailable,
 )
 from worker.job import Job
 from worker.settings import Address
@@ -222,3 +224,22 @@ async def test_a_server_that_leaves_ends_streams_and_waits_as_unavailable(
                 await anext(chunks)
             with pytest.raises(NotListening, match="is workerserver running there"):
                 await job.status()
+
+
+async def test_who_comes_while_a_server_leaves_is_told_so(
+    tmp_path: Path, certificates: Path
+) -> None:
+    script = "trap '' TERM; echo up; while :; do sleep 98707; done"
+    with serving(tmp_path, certificates) as leaving:
+        async with client_for(leaving, patience=0) as client:
+            job = await client.start("sh", "-c", script)
+            chunks = job.output()
+            await anext(chunks)
+            leaving.keeper.send_signal(signal.SIGTERM)
+            with pytest.raises(Incomplete):
+                await anext(chunks)
+        for _ in range(3):
+            async with client_for(leaving, patience=0) as late:
+                with pytest.raises(Unavailable, match="the server is leaving: try again"):
+                    await late.start("true")
+        assert leaving.end() == 0  # told twice, it hurries

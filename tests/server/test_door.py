@@ -171,6 +171,7 @@ async def test_while_it_leaves_new_connections_and_requests_are_told_so(serving:
     serving.door.leave()
     await closed_by(idle)
     late = await serving.client()
+    await late.read()  # what it is greeted with
     stream = late.send(head(SERVICE + "QueryStatus"))
     answer = await late.ended(stream)
     assert answer.status == (UNAVAILABLE, "the server is leaving: try again")

@@ -55,6 +55,11 @@ HTTP2: Final = H2Configuration(
 
 
 class Connection(H2Protocol):
+    """`is_leaving`: the server is, so what is asked for first is refused, and then it says goodbye.
+
+    Before that it says none: who had just come would take it for a connection that broke.
+    """
+
     transport: Transport
 
     def __init__(
@@ -63,9 +68,11 @@ class Connection(H2Protocol):
         service: Service,
         tasks: asyncio.TaskGroup,
         on_lost: Callable[[Connection], None],
+        *,
+        is_leaving: bool,
     ) -> None:
         self._on_lost = on_lost
-        self._calls = Calls(caller, service, tasks, self.go_away)
+        self._calls = Calls(caller, service, tasks, self.go_away, is_leaving=is_leaving)
         super().__init__(self._calls, CONFIGURATION, HTTP2)
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -137,6 +144,8 @@ class Calls(AbstractHandler):
         service: Service,
         tasks: asyncio.TaskGroup,
         on_left: Callable[[], None],
+        *,
+        is_leaving: bool,
     ) -> None:
         self._caller = caller
         self._service = service
@@ -145,7 +154,7 @@ class Calls(AbstractHandler):
         self._open: dict[Stream, tuple[Call, Task[None]]] = {}
         self.is_idle = asyncio.Event()
         self.is_idle.set()
-        self._is_leaving = False
+        self._is_leaving = is_leaving
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], Any]) -> None:
         call = Call(stream, headers, self._caller, self._service)

@@ -49,14 +49,14 @@ class Door:
 
     def connect(self, caller: Identity, transport: Transport, data: bytes) -> None:
         """A client that is known has said `data`."""
-        connection = Connection(caller, self._service, self._tasks, self._forget)
+        connection = Connection(
+            caller, self._service, self._tasks, self._forget, is_leaving=self._is_leaving
+        )
         self._connections.add(connection)
         self._is_empty.clear()
         transport.set_protocol(connection)
         connection.connection_made(transport)
         connection.data_received(data)
-        if self._is_leaving:
-            connection.leave()
 
     def leave(self) -> None:
         """End what is being answered with UNAVAILABLE, and whatever still comes."""
