@@ -7,7 +7,6 @@ import signal
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Final, Never
 
@@ -23,6 +22,7 @@ from certs.folder import (
     write_pair,
 )
 from certs.issue import DAYS, check_name, client_certificate, server_certificate
+from certs.parameters import Days, Folder, SameDays, parsed_address, parsed_role
 from certs.renew import renew
 from certs.show import shown
 from certs.testset import NAMES, make_test_set
@@ -33,25 +33,6 @@ from worker.rpc.role import Role
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 INTERRUPTED: Final = 130  # by Ctrl-C
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="the folder of ca.pem and ca.key")]
-
-
-def parsed_days(text: str) -> int:
-    if not str(text).isdecimal() or not 1 <= int(text) <= AUTHORITY_DAYS:
-        raise typer.BadParameter(f"{text!r} is no number of days: 1 to {AUTHORITY_DAYS}")
-    return int(text)
-
-
-Days = Annotated[int, typer.Option(parser=parsed_days, metavar="DAYS", help="how long it is valid")]
-SameDays = Annotated[
-    int | None,
-    typer.Option(
-        parser=parsed_days,
-        metavar="DAYS",
-        help="how long it is valid",
-        show_default="as long as before",
-    ),
-]
 
 
 def print_version(*, is_asked: bool) -> None:
@@ -69,22 +50,6 @@ def workercerts(
     ] = False,
 ) -> None:
     """Certificates for a workerserver and its clients."""
-
-
-def parsed_address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no IP address; a host's name is a --name", param_hint="--address"
-        ) from error
-
-
-def parsed_role(text: str) -> Role:
-    try:
-        return Role(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no role: {' or '.join(Role)}") from error
 
 
 @app.command()

@@ -82,6 +82,12 @@ def test_an_operators_first_steps(folder: Path) -> None:
         pytest.param(
             ("authority", "DIR", "--days", "x"), 2, "'x' is no number of days: 1 to", id="a word"
         ),
+        pytest.param(
+            ("authority", "DIR", "--days", "9" * 5000),
+            2,
+            "9' is no number of days: 1 to",
+            id="much",
+        ),
         pytest.param(("show", "--x..."), 2, "No such option: --x... (see", id="an ellipsis"),
         pytest.param(("client", "DIR/ca.pem", "x", "--role", "full"), 1, "Not a", id="a file"),
         pytest.param(("test", "DIR"), 1, "is no test certificate", id="not for tests"),
@@ -189,7 +195,9 @@ def test_every_command_that_reads_a_certificate_warns_before_it_expires(tmp_path
 def test_version_and_help() -> None:
     assert workercerts("--version").stdout == f"{version('job-worker')}\n"
     commands = ("authority", "server", "client", "renew", "show", "test")
-    assert all(f"  {command} " in workercerts("--help").stdout for command in commands)
+    shown = workercerts("--help").stdout
+    assert all(f"  {command} " in shown for command in commands)
+    assert "valid: 1 to 3650" in " ".join(workercerts("renew", "--help").stdout.split())
 
 
 def test_of_several_at_once_one_gets_the_name_whole(tmp_path: Path) -> None:
