@@ -130,8 +130,7 @@ def renew_pair(
     now = datetime.now(UTC)
     check_name(name, "the name of files")
     pair, kept = renew(folder, name, authority_of(folder, now), now=now, days=days)
-    say_written(folder, name, pair)
-    typer.echo(f"the old ones are {kept} and .key")
+    tell_done(written(folder, name, pair), f"the old ones are {kept} and .key")
 
 
 @app.command()
@@ -161,7 +160,7 @@ def test(folder: Folder) -> None:
     for name in NAMES:
         path = folder / f"{name}.pem"
         warn(path, load_certificate(path), now)
-    typer.echo(f"{folder}: {'made anew' if made else 'valid, left as it is'}")
+    tell_done(f"{folder}: {'made anew' if made else 'valid, left as it is'}")
 
 
 def authority_of(folder: Path, now: datetime) -> Pair:
@@ -178,12 +177,22 @@ def warn(path: Path, certificate: x509.Certificate, now: datetime) -> None:
 
 def write(folder: Path, name: str, pair: Pair) -> None:
     write_pair(folder, name, pair)
-    say_written(folder, name, pair)
+    tell_done(written(folder, name, pair))
 
 
-def say_written(folder: Path, name: str, pair: Pair) -> None:
+def written(folder: Path, name: str, pair: Pair) -> str:
     until = pair.certificate.not_valid_after_utc
-    typer.echo(f"{folder / name}.pem and .key, valid until {until:%Y-%m-%d}")
+    return f"{folder / name}.pem and .key, valid until {until:%Y-%m-%d}"
+
+
+def tell_done(*sentences: str) -> None:
+    """On stderr where stdout takes nothing, or it would seem not to be done."""
+    try:
+        typer.echo("\n".join(sentences))
+    except OSError:
+        for sentence in sentences:
+            typer.echo(f"workercerts: done all the same: {sentence}", err=True)
+        raise
 
 
 def run_line(*, is_heard: bool) -> Never:

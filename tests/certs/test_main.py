@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,11 +20,14 @@ from worker.rpc.role import Role, read_role
 WORKERCERTS = Path(sys.executable).with_name("workercerts")
 
 
-def workercerts(*arguments: str | Path, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
+def workercerts(
+    *arguments: str | Path, umask: int = 0o022, stdout: int | TextIO = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         (WORKERCERTS, *arguments),
         check=False,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         stdin=subprocess.DEVNULL,
         umask=umask,
@@ -119,18 +123,31 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_stdout_that_takes_nothing_is_one_sentence(folder: Path) -> None:
+CANT_WRITE = "workercerts: can't write to stdout: No space left on device"
+
+
+def told_to_a_full_disk(*arguments: str | Path) -> list[str]:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            (WORKERCERTS, "show", folder / "ca.pem"),
-            check=False,
-            stdout=full,
-            stderr=subprocess.PIPE,
-        )
-    assert (done.returncode, done.stderr) == (
-        1,
-        b"workercerts: can't write to stdout: No space left on device\n",
-    )
+        done = workercerts(*arguments, stdout=full)
+    assert done.returncode == 1
+    *before, last = done.stderr.splitlines()
+    assert last == CANT_WRITE
+    return before
+
+
+def test_a_stdout_that_takes_nothing_is_one_sentence(folder: Path) -> None:
+    assert told_to_a_full_disk("show", folder / "ca.pem") == []
+
+
+def test_what_is_done_is_said_though_stdout_takes_nothing(folder: Path) -> None:
+    done = "workercerts: done all the same:"
+    (said,) = told_to_a_full_disk("client", folder, "dora", "--role", "full")
+    dora = load_pair(folder, "dora").certificate
+    assert said.startswith(f"{done} {folder}/dora.pem and .key, valid until ")
+    number = f"{dora.serial_number:040x}"[:8]
+    renewed, kept = told_to_a_full_disk("renew", folder, "dora")
+    assert renewed == said
+    assert kept == f"{done} the old ones are {folder}/dora.{number}.pem and .key"
 
 
 def test_a_stdout_that_is_closed_is_one_sentence(folder: Path) -> None:
