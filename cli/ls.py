@@ -87,15 +87,16 @@ def ls(
     """List jobs, newest first: those that haven't ended, and the newest of those that have."""
 
     async def listed(client: Client) -> None:
-        flow = Flow()
-        await flow.write(STDOUT, text_bytes("" if json else HEAD))
+        flow, head = Flow(), "" if json else HEAD
         async with reader_watched():
             since = await _reached(client) if watch else 0
             shown: set[UUID] = set()
             async with aclosing(_found(client, which, flow)) as jobs:
                 async for job in jobs:
-                    await _write(flow, job, json=json)
+                    await _write(flow, job, json=json, head=head)
+                    head = ""
                     shown.add(job.id)
+            await flow.write(STDOUT, text_bytes(head))  # of no job
             if watch:
                 async with aclosing(changes_among(client, which.has, since, shown)) as changes:
                     async for job in changes:
@@ -141,6 +142,6 @@ async def _newest(client: Client, which: JobFilter, flow: Flow) -> AsyncGenerato
             return
 
 
-async def _write(flow: Flow, job: JobStatus, *, json: bool) -> None:
+async def _write(flow: Flow, job: JobStatus, *, json: bool, head: str = "") -> None:
     text = as_json(job) if json else row(job, datetime.now(UTC))
-    await flow.write(STDOUT, text_bytes(text))
+    await flow.write(STDOUT, text_bytes(head + text))

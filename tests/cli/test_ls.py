@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from grpclib.const import Status
 
 from cli.ls import RECENT
+from cli.table import HEAD
 from gen import workerservice as wire
 from tests.cli.program import Program
 from tests.client.scripted import Message, serving
@@ -69,8 +70,8 @@ async def test_a_watch_tells_no_history_where_nothing_is_listed(
     busy = Busy()
     async with serving(certificates, List=busy.list, Watch=busy.watch) as config:
         program.configure(config)
-        await program.aside("ls", "--watch", "--label", "no=such")
-    assert busy.since == 5
+        result = await program.aside("ls", "--watch", "--label", "no=such")
+    assert (busy.since, result.stdout.decode()) == (5, HEAD)
 
 
 async def test_a_watch_begins_at_the_start_where_the_server_has_forgotten(

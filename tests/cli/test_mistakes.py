@@ -370,7 +370,7 @@ JOBS = [
             "no role",
             after=lambda desk: desk.be("norole"),
         )
-        for arguments in (["start", "--", "ls"], [*QUERY])
+        for arguments in (["start", "--", "ls"], [*QUERY], ["ls"])
     ),
     refused("a command that isn't there", ["--", "/no/such"], "/no/such: not found"),
     refused("a command that isn't in PATH", ["--", "no-such-tool"], "no-such-tool", "PATH"),
