@@ -51,6 +51,8 @@ def test_every_verb_is_there() -> None:
         shared = set(re.findall(r"--[a-z-]+", told.split("START OPTIONS:")[1].split("```")[0]))
         named = set(re.findall(r"--[a-z-]+", usage[1]))
         assert options <= named | {"--job"} | (shared if "START OPTIONS" in usage[1] else set())
+        short = {name for each in command.params for name in each.opts if re.match("-[a-z]", name)}
+        assert short - {"-j"} <= set(re.findall(r"(?<=\()-[a-z](?=\))", usage[1])), verb
 
 
 def test_what_went_wrong_is_told_so(connected: Program) -> None:
