@@ -27,15 +27,15 @@ class Asked:
         self.once = asyncio.Event()
         self.twice = asyncio.Event()
         self.job_ended = asyncio.Event()  # as far as is known here
-        self.no_more: set[signal.Signals] = set()  # signals that count no further time
+        self.used_up: set[signal.Signals] = set()  # signals that count no further time
         self._first_at = 0.0
 
     def hear(self, which: signal.Signals, now: float) -> None:
         """A person may ask twice at once; what ends a session sends the same thing again."""
-        if which in self.no_more:
+        if which in self.used_up:
             return
         if which is HANGUP:  # by the kernel, and by the shell: a terminal goes once
-            self.no_more.add(which)
+            self.used_up.add(which)
         if not self.once.is_set():
             self._first_at = now
             self.once.set()
@@ -54,7 +54,7 @@ def ending_heard(asked: Asked) -> Iterator[None]:
     def ask(which: signal.Signals) -> None:
         asked.hear(which, loop.time())
         if asked.twice.is_set():  # what is sent at once with the second is no third
-            loop.call_later(AT_ONCE, give_back, taken - asked.no_more)
+            loop.call_later(AT_ONCE, give_back, taken - asked.used_up)
 
     def give_back(which: set[signal.Signals]) -> None:
         for each in which:

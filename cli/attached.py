@@ -2,8 +2,8 @@
 
 Ctrl-C, SIGTERM (`timeout 5 workerclient run ...`) and SIGHUP (the terminal is closed) stop it,
 the second one kills it, and what isn't written soon after its end is left out; the third one leaves
-it. Output that nobody takes stops it, too. A client that is killed or loses the connection leaves
-it running: `workerclient ls` shows it.
+it. SIGHUP counts once in all. Output that nobody takes stops it, too. A client that is killed or
+loses the connection leaves it running: `workerclient ls` shows it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Input:
     """Our stdin, for the job."""
 
     def __init__(self) -> None:
-        self.error: CannotRead | None = None  # by then the job is asked to end
+        self.error: CannotRead | None = None  # for which the job is asked to end
 
     async def feed(self, job: Job, flow: Flow) -> None:
         try:
