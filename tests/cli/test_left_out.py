@@ -18,7 +18,7 @@ from cli.lines import Lines, Look
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program, fifo
-from tests.cli.unread import ID, Scripts, ended, full, line, press, unread
+from tests.cli.unread import ID, Scripts, ended, full, line, press, said, unread
 from tests.client.scripted import answering, serving
 from worker.state import Chunk, Stream
 
@@ -42,7 +42,7 @@ async def test_the_second_signal_leaves_out_the_output_that_nobody_has_read(
         assert (await connected.aside("wait", job)).status == 128 + signal.SIGTERM
         await press(process)
         assert await ended(process) == 128 + signal.SIGTERM
-        told = await line(process)
+        told = await said(process, "is left out")
         shown = os.read(pipe[0], 1024 * 1024)
     offset = int(told.split("left out: workerclient logs --since-offset ")[1].split()[0])
     if options:  # no status behind a part of a line
@@ -83,18 +83,20 @@ async def test_who_asks_after_the_end_of_the_job_is_told_of_it(connected: Progra
             f"workerclient: job {job} has ended; once more leaves the rest of its output out\n"
         )
         await press(process)
-        assert "left out: workerclient logs --since-offset 65536 " in await line(process)
+        assert "workerclient logs --since-offset 65536 " in await said(process, "left out")
         assert await ended(process) == ExitStatus.INTERRUPTED
 
 
 async def test_output_that_is_read_is_whole_though_its_job_is_killed(connected: Program) -> None:
     at = connected.folder / "fifo"
     script = f'trap "" TERM; head -c 100000 /dev/zero; echo > {at}; exec sleep 98756'
-    with fifo(at) as printed, connected.popen("run", "--", "sh", "-c", script) as process:
+    options = ["--show-id", "--", "sh", "-c", script]
+    with fifo(at) as printed, connected.popen("run", *options) as process:
+        await said(process, "job")  # now the client knows that it is started
         assert (await asyncio.to_thread(select.select, [printed], [], [], TIMEOUT))[0]
-        for said in ("stopping job", "killing job"):
+        for words in ("stopping job", "killing job"):
             await press(process)
-            assert said in await line(process)
+            assert words in await line(process)
         stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
     assert (process.returncode, len(stdout), stderr) == (137, 100_000, b"")
 
@@ -113,10 +115,9 @@ async def test_the_third_signal_knows_that_the_job_has_ended(
         program.configure(config)
         with unread(program, "run", "--", "yes") as (process, writer):
             await full(writer)
-            for said in ("stopping job", "the rest of its output is left out"):
+            for words in ("stopping job", "the rest of its output is left out"):
                 await press(process)
-                while said not in await line(process):
-                    pass
+                await said(process, words)
             await press(process)
             assert await ended(process) == ExitStatus.INTERRUPTED
             assert f"job {scripts.job} has ended: query it" in await line(process)

@@ -81,6 +81,13 @@ async def line(process: Popen[bytes]) -> str:
     return (await asyncio.to_thread(process.stderr.readline)).decode()
 
 
+async def said(process: Popen[bytes], words: str) -> str:
+    """The next line that has them: what depends on which answer is first may stand before it."""
+    while words not in (found := await line(process)):
+        assert found, f"ended without a word of {words!r}"
+    return found
+
+
 async def press(process: Popen[bytes], which: signal.Signals = signal.SIGINT) -> None:
     """No sooner after another than a finger can: what comes faster is the same request."""
     await asyncio.sleep(2 * AT_ONCE)
