@@ -1,11 +1,13 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program
 from tests.client.scripted import client_of
+from tests.client.test_with_server import client_for
 from tests.e2e.service import Service, serving
+from worker.client import Client
 from worker.settings import Address
 
 
@@ -28,3 +30,10 @@ def connected(program: Program, service: Service) -> Program:
     program.configure(client_of(service.certificates, address))
     program.configure(client_of(service.certificates, address, "readonly"), "readonly.yaml")
     return program
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    """Starts jobs at no cost of a process; `connected` is who the test is about."""
+    async with client_for(service) as opened:
+        yield opened

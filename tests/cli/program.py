@@ -72,6 +72,9 @@ class Program:
         """While a server of this process answers."""
         return await asyncio.to_thread(self.run, *arguments, **options)
 
+    async def at_once(self, *lines: list[str]) -> list[Result]:
+        return await asyncio.gather(*(self.aside(*line) for line in lines))
+
     def configure(self, config: ClientConfig, name: str = "workerclient.yaml") -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

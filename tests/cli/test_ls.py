@@ -15,8 +15,7 @@ from cli.table import HEAD
 from gen import workerservice as wire
 from tests.cli.program import Program
 from tests.client.scripted import Message, serving
-from worker import Client
-from worker.client import ClientConfig
+from worker.client import Client
 
 
 def status(job: UUID, state: str, revision: int) -> wire.QueryStatusResponse:
@@ -90,45 +89,46 @@ async def test_a_watch_begins_at_the_start_where_the_server_has_forgotten(
     assert (states, busy.since) == (["running", "exited"], 0)
 
 
-def next_of(process: Popen[bytes]) -> dict[str, Any]:
+async def next_of(process: Popen[bytes]) -> dict[str, Any]:
     assert process.stdout
-    found: dict[str, Any] = json.loads(process.stdout.readline())
+    found: dict[str, Any] = json.loads(await asyncio.to_thread(process.stdout.readline))
     return found
 
 
-def test_a_job_that_was_shown_is_shown_when_it_leaves_the_filter(connected: Program) -> None:
-    label = ["--label", f"w={uuid4()}"]
-    job = connected.run("start", *label, "--", "sleep", "98751").stdout.decode().strip()
+async def test_a_job_that_was_shown_is_shown_when_it_leaves_the_filter(
+    connected: Program, client: Client
+) -> None:
+    value = str(uuid4())
+    label = ["--label", f"w={value}"]
+    job = await client.start("sleep", "98751", labels={"w": value})
     with (
         connected.popen("ls", "--watch", "--json", "--state", "running", *label) as states,
         connected.popen("ls", "--watch", "--json", *label) as labels,
     ):
-        assert next_of(states)["jobID"] == next_of(labels)["jobID"] == job
-        connected.run("stop", "--grace", "0", job)
-        assert next_of(states)["state"] == next_of(labels)["state"] == "stopped"
-        connected.run("rm", job)
-        assert next_of(labels)["removed"] is True
+        assert (await next_of(states))["jobID"] == (await next_of(labels))["jobID"] == str(job.id)
+        await job.stop(grace_period=0)
+        assert (await next_of(states))["state"] == (await next_of(labels))["state"] == "stopped"
+        await job.remove()
+        assert (await next_of(labels))["removed"] is True
         for each in (states, labels):
             each.send_signal(signal.SIGINT)
 
 
-async def all_ended(connected: Program, count: int, label: str) -> list[str]:
-    async with Client(ClientConfig.load(connected.folder / "workerclient.yaml")) as client:
-        jobs = [await client.start("true", labels={"many": label}) for _ in range(count)]
-        for job in jobs:
-            await job.wait()
-    return [str(job.id) for job in jobs]
-
-
-def test_that_more_jobs_have_ended_than_are_shown_is_said(connected: Program) -> None:
+async def test_that_more_jobs_have_ended_than_are_shown_is_said(
+    connected: Program, client: Client
+) -> None:
     value = str(uuid4())
-    jobs, label = asyncio.run(all_ended(connected, RECENT + 1, value)), ["--label", f"many={value}"]
-    few = connected.run("ls", "--json", *label)
+    label = ["--label", f"many={value}"]
+    jobs = [await client.start("true", labels={"many": value}) for _ in range(RECENT + 1)]
+    for job in jobs:
+        await job.wait()
+    few, everything = await connected.at_once(
+        ["ls", "--json", *label], ["ls", "--json", "--all", *label]
+    )
     assert (len(few.stdout.splitlines()), few.said) == (
         RECENT,
         f"more jobs have ended than the {RECENT} newest: --all shows them",
     )
-    everything = connected.run("ls", "--json", "--all", *label)
     assert (len(everything.stdout.splitlines()), everything.stderr) == (RECENT + 1, b"")
-    connected.run("rm", jobs[0])
-    assert connected.run("ls", "--json", *label).stderr == b""
+    await jobs[0].remove()
+    assert (await connected.aside("ls", "--json", *label)).stderr == b""

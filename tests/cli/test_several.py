@@ -12,10 +12,10 @@ import pytest
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program, fifo
-from tests.cli.test_as_a_command import started, told
 from tests.client.scripted import answering, serving
-from tests.client.test_with_server import client_for
 from tests.e2e.service import Service
+from worker.client import Client
+from worker.errors import JobNotFound
 from worker.spec import JobSpec
 from worker.state import JobState
 
@@ -24,34 +24,36 @@ ANOTHER = "7d1e7cf2-5b0c-4ef0-a4ef-f2c0ae3b5c0c"
 RUNNING = wire.QueryStatusResponse(job_status=wire.JobStatus["RUNNING"])
 
 
-def test_a_job_is_stopped_though_one_before_it_is_unknown(connected: Program) -> None:
-    job = started(connected, "--", "sleep", "98741")
-    stopped = connected.run("stop", UNKNOWN, job, "ffffffff")
+async def test_a_job_is_stopped_though_one_before_it_is_unknown(
+    connected: Program, client: Client
+) -> None:
+    job = await client.start("sleep", "98741")
+    stopped = await connected.aside("stop", UNKNOWN, str(job.id), "ffffffff")
     assert stopped.status == ExitStatus.NOT_FOUND
     assert [line.split(" ")[1:3] for line in stopped.stderr.decode().splitlines()] == [
         ["no", "job"],
         ["no", "job's"],
     ]
-    assert connected.run("wait", job).status == 143
+    assert (await job.wait()).exit_code == 143
 
 
-def test_the_first_failure_gives_the_status(connected: Program) -> None:
-    running, ended = started(connected, "--", "sleep", "98742"), started(connected, "--", "true")
-    connected.run("wait", ended)
-    removed = connected.run("rm", "--json", running, ended, UNKNOWN)
+async def test_the_first_failure_gives_the_status(connected: Program, client: Client) -> None:
+    running, ended = await client.start("sleep", "98742"), await client.start("true")
+    await ended.wait()
+    removed = await connected.aside("rm", "--json", str(running.id), str(ended.id), UNKNOWN)
     assert removed.status == ExitStatus.REFUSED
     assert len(removed.stderr.splitlines()) == 2
-    assert json.loads(removed.stdout)["jobID"] == ended
-    assert connected.run("query", ended).status == ExitStatus.NOT_FOUND
-    connected.run("stop", "--grace", "0", running)
+    assert json.loads(removed.stdout)["jobID"] == str(ended.id)
+    with pytest.raises(JobNotFound):
+        await ended.status()
+    await running.stop(grace_period=0)
 
 
-@pytest.mark.parametrize("verb", ["query", "logs"])
-def test_what_can_be_shown_is_shown(connected: Program, verb: str) -> None:
-    job = started(connected, "--", "echo", "shown")
-    shown = connected.run(verb, UNKNOWN, job)
-    assert (shown.status, f"no job has the id {UNKNOWN}" in shown.said) == (3, True)
-    assert b"shown" in shown.stdout
+async def test_what_can_be_shown_is_shown(connected: Program, client: Client) -> None:
+    job = str((await client.start("echo", "shown")).id)
+    for shown in await connected.at_once(["query", UNKNOWN, job], ["logs", UNKNOWN, job]):
+        assert (shown.status, f"no job has the id {UNKNOWN}" in shown.said) == (3, True)
+        assert b"shown" in shown.stdout
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -77,58 +79,65 @@ async def test_what_is_known_is_shown_before_the_next_is_asked_for(
                 process.kill()
 
 
-def test_what_cant_be_followed_keeps_no_output_of_others(connected: Program) -> None:
-    short, long = (started(connected, "--", "printf", text) for text in ("1", "123456789"))
-    connected.run("wait", short, long)
-    shown = connected.run("logs", "--offset", "5", short, long)
+async def test_what_cant_be_followed_keeps_no_output_of_others(
+    connected: Program, client: Client
+) -> None:
+    jobs = [await client.start("printf", text) for text in ("1", "123456789")]
+    for job in jobs:
+        await job.wait()
+    short, long = (str(job.id) for job in jobs)
+    shown = await connected.aside("logs", "--offset", "5", short, long)
     assert (shown.status, shown.stdout) == (ExitStatus.REFUSED, f"{long[:8]} 6789\n".encode())
 
 
-def test_an_output_that_is_gone_from_the_disk_keeps_nothing_of_others(
-    connected: Program, service: Service
+async def test_an_output_that_is_gone_from_the_disk_keeps_nothing_of_others(
+    connected: Program, service: Service, client: Client
 ) -> None:
-    cut = started(connected, "--", "echo", "hello")
+    cut = await client.start("echo", "hello")
     at = connected.folder / "gate"
-    connected.run("wait", cut)
-    os.truncate(service.folder / "state" / "jobs" / cut / "output", 2)
+    await cut.wait()
+    os.truncate(service.folder / "state" / "jobs" / str(cut.id) / "output", 2)
     with fifo(at) as gate:
-        running = started(connected, "--", "sh", "-c", f"read go < {at}; echo went")
-        with connected.popen("logs", cut, running) as process:
+        running = str((await client.start("sh", "-c", f"read go < {at}; echo went")).id)
+        with connected.popen("logs", str(cut.id), running) as process:
             assert process.stderr
-            said = process.stderr.readline().decode()
+            said = (await asyncio.to_thread(process.stderr.readline)).decode()
             assert "has 2 bytes of 6 on the server's disk" in said
             os.write(gate, b"\n")
-            stdout, _ = process.communicate(timeout=TIMEOUT)
+            stdout, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
     assert process.returncode == ExitStatus.FAULT
     assert f"{running[:8]} went\n".encode() in stdout
 
 
-def test_a_job_that_is_removed_is_not_looked_for_by_other_digits(connected: Program) -> None:
-    job = started(connected, "--", "true")
-    connected.run("wait", job)
-    removed = connected.run("rm", "--json", job, job[:20], job.replace("-", ""))
+async def test_a_job_that_is_removed_is_not_looked_for_by_other_digits(
+    connected: Program, client: Client
+) -> None:
+    started = await client.start("true")
+    await started.wait()
+    job = str(started.id)
+    removed = await connected.aside("rm", "--json", job, job[:20], job.replace("-", ""))
     assert (removed.status, removed.stderr, len(removed.stdout.splitlines())) == (0, b"", 1)
 
 
 async def test_digits_of_several_jobs_name_none_though_one_of_them_was_named(
-    connected: Program, service: Service
+    connected: Program, client: Client
 ) -> None:
     ids = [UUID(f"9{uuid4().hex[1:]}") for _ in range(2)]
-    async with client_for(service) as client:
-        jobs = [await client.submit(JobSpec("sleep", ("98757",)), job_id=each) for each in ids]
-        stopped = await connected.aside("stop", str(ids[0]), "9")
-        assert (stopped.status, "the ids of several jobs begin with 9" in stopped.said) == (5, True)
-        assert (await jobs[0].wait()).state is JobState.STOPPED
-        assert not (await jobs[1].status()).is_final
-        await jobs[1].stop()
+    jobs = [await client.submit(JobSpec("sleep", ("98757",)), job_id=each) for each in ids]
+    stopped = await connected.aside("stop", str(ids[0]), "9")
+    assert (stopped.status, "the ids of several jobs begin with 9" in stopped.said) == (5, True)
+    assert (await jobs[0].wait()).state is JobState.STOPPED
+    assert not (await jobs[1].status()).is_final
+    await jobs[1].stop()
 
 
-@pytest.mark.parametrize(
-    ("verb", "key"), [("query", "state"), ("wait", "state"), ("stop", "jobID")]
-)
-def test_a_job_that_is_named_twice_is_taken_once(connected: Program, verb: str, key: str) -> None:
-    job = started(connected, "--label", f"n={uuid4()}", "--", "true")
-    connected.run("wait", job)
-    (line,) = connected.run(verb, "--json", job, job[:20], job).stdout.splitlines()
-    assert key in json.loads(line)
-    assert told(connected, job)["exitCode"] == 0
+async def test_a_job_that_is_named_twice_is_taken_once(connected: Program, client: Client) -> None:
+    started = await client.start("true", labels={"n": str(uuid4())})
+    await started.wait()
+    job = str(started.id)
+    keys = {"query": "state", "wait": "state", "stop": "jobID"}
+    done = await connected.at_once(*([verb, "--json", job, job[:20], job] for verb in keys))
+    for each, key in zip(done, keys.values(), strict=True):
+        (line,) = each.stdout.splitlines()
+        assert key in json.loads(line)
+    assert (await started.status()).exit_code == 0
