@@ -1,4 +1,4 @@
-"""`run` and its kin, as the installed program: codes, streams, stdin, and who ends the job."""
+"""`run` and its kin, as the installed program: stdin, and the verbs of control."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.statuses import ExitStatus
-from tests.cli.program import PROGRAM, TIMEOUT, Program
+from tests.cli.program import TIMEOUT, Program
 from worker.client import Client, ClientConfig
 from worker.listing import JobFilter
 
@@ -27,32 +27,10 @@ async def program(connected: Program) -> AsyncIterator[Program]:
             await client.wait(job.id)
 
 
-@pytest.mark.parametrize("code", [0, 1, 3, 42, 124, 126, 127, 128, 200, 254, 255])
-async def test_the_code_is_the_jobs(program: Program, code: int) -> None:
-    result = await program.aside("run", "--", "sh", "-c", f"exit {code}")
-    assert (result.status, result.stdout, result.stderr) == (code, b"", b"")
-
-
-@pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "HUP", "USR1"])
-async def test_a_signal_is_128_and_its_number(program: Program, name: str) -> None:
-    result = await program.aside("run", "--", "sh", "-c", f"kill -{name} $$")
-    assert result.status == 128 + signal.Signals[f"SIG{name}"]
-
-
-async def test_streams_are_ours_byte_by_byte(program: Program) -> None:
-    script = "import os; os.write(1, bytes(range(256))); os.write(2, b'first\\nlast-no-nl')"
-    result = await program.aside("run", "--", "python3", "-c", script)
-    assert (result.stdout, result.stderr) == (bytes(range(256)), b"first\nlast-no-nl")
-
-
 async def test_dashes_are_the_jobs(program: Program) -> None:
     words = ["-n", "-j", "-h", "--help", "--json", "--", "--config", "x", "", " ", "a\nb"]
     result = await program.aside("run", "--", "printf", "[%s]", *words)
     assert result.stdout.decode() == "".join(f"[{word}]" for word in words)
-
-
-async def test_stdin_is_nobodys_unless_it_is_asked_for(program: Program) -> None:
-    assert (await program.aside("run", "--", "cat")).stdout == b""
 
 
 async def test_a_stdin_that_fails_is_not_at_its_end(program: Program) -> None:
@@ -116,11 +94,6 @@ async def test_ctrl_d_is_the_end_of_stdin(program: Program) -> None:
     assert (process.returncode, stdout, stderr) == (0, b"all of it\n", b"")
 
 
-async def test_a_failure_of_ours_is_told_from_the_jobs(program: Program) -> None:
-    result = await program.aside("run", "--", "/no/such")
-    assert (result.status, b"/no/such: not found" in result.stderr) == (125, True)
-
-
 async def test_json_ends_with_the_status(program: Program) -> None:
     result = await program.aside("run", "--json", "--", "printf", "\033]0;t\007\001\x0b")
     *lines, status = map(json.loads, result.stdout.splitlines())
@@ -129,12 +102,12 @@ async def test_json_ends_with_the_status(program: Program) -> None:
 
 
 async def test_what_does_not_know_a_code_has_no_key_for_it(
-    program: Program, tmp_path: Path
+    program: Program, client: Client
 ) -> None:
-    label = f"by={tmp_path.name}"
-    started = await program.aside("start", "--label", label, "--", "sleep", "60")
-    running = await program.aside("query", "--json", started.stdout.decode().strip()[:13])
+    job = await client.start("sleep", "60")
+    running = await program.aside("query", "--json", str(job.id)[:13])
     assert "exitCode" not in json.loads(running.stdout)
+    await job.stop(grace_period=0)
 
 
 async def test_verbs_of_control_from_start_to_removal(program: Program, tmp_path: Path) -> None:
@@ -152,45 +125,8 @@ async def test_verbs_of_control_from_start_to_removal(program: Program, tmp_path
     assert (await program.aside("wait", "--timeout", "0.3", job)).status == 124
     assert (await program.aside("stop", "--grace", "0", job)).status == 0
     assert (await program.aside("wait", job)).status == 137
-    tail = await program.aside("logs", "--tail", "1", job)
-    assert tail.stdout in (b"hup\n", b"up\n")
-    assert (await program.aside("logs", "--tail", "0", job)).stdout == b""
+    one, none = await program.at_once(["logs", "--tail", "1", job], ["logs", "--tail", "0", job])
+    assert one.stdout in (b"hup\n", b"up\n")
+    assert none.stdout == b""
     assert (await program.aside("rm", job)).status == 0
     assert (await program.aside("query", job)).status == 3
-
-
-async def test_logs_of_several_jobs_bear_their_names(program: Program) -> None:
-    ids = []
-    for word in ("one", "two"):
-        started = await program.aside("start", "--", "echo", word)
-        ids.append(started.stdout.decode().strip())
-    result = await program.aside("logs", *ids)
-    assert sorted(result.stdout.decode().splitlines()) == sorted(
-        f"{job[:8]} {word}" for job, word in zip(ids, ("one", "two"), strict=True)
-    )
-
-
-async def test_a_stamp_stands_at_the_start_of_each_line_only(program: Program) -> None:
-    script = "for i in range(5): print('x' * 90_000)"
-    started = await program.aside("start", "--", "python3", "-c", script)
-    result = await program.aside("logs", "--timestamps", started.stdout.decode().strip())
-    lines = result.stdout.decode().splitlines()
-    assert [line.partition(" ")[2] for line in lines] == ["x" * 90_000] * 5
-
-
-async def test_completion_knows_the_ids_of_jobs(program: Program, tmp_path: Path) -> None:
-    started = await program.aside("start", "--label", f"by={tmp_path.name}", "--", "sleep", "60")
-    job = started.stdout.decode().strip()
-    asked = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        env={
-            **os.environ,
-            "_WORKERCLIENT_COMPLETE": "complete_bash",
-            "COMP_WORDS": f"workerclient logs {job[:4]}",
-            "COMP_CWORD": "2",
-            "WORKERCLIENT_CONFIG": str(tmp_path / "workerclient.yaml"),
-        },
-        stdout=asyncio.subprocess.PIPE,
-    )
-    told, _ = await asked.communicate()
-    assert job in told.decode()
