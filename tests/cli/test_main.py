@@ -39,11 +39,13 @@ def test_every_error_has_a_status_of_its_own() -> None:
     assert exit_status(errors.CannotExecute("")) is ExitStatus.REFUSED
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "query", "stream"])
-def test_help_of_each_verb_shows_an_example(program: Program, verb: str) -> None:
-    shown = program.run(verb, "--help")
-    assert shown.status == 0
-    assert f"  workerclient {verb} ".encode() in shown.stdout
+async def test_help_of_each_verb_shows_an_example(program: Program) -> None:
+    verbs = ["start", "stop", "query", "stream"]
+    for verb, shown in zip(
+        verbs, await program.at_once(*([verb, "--help"] for verb in verbs)), strict=True
+    ):
+        assert shown.status == 0
+        assert f"  workerclient {verb} ".encode() in shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -291,8 +291,7 @@ async def test_a_state_of_a_newer_server_is_shown_as_such(
     answer = bytes(wire.QueryStatusResponse(command_name="ls", exit_code=-1)) + b"\x20\x63"
     async with serving(certificates, QueryStatus=answering(answer)) as config:
         program.configure(config)
-        shown = await program.aside("query", "-j", ID)
-        told = await program.aside("query", "--json", "-j", ID)
+        shown, told = await program.at_once(["query", "-j", ID], ["query", "--json", "-j", ID])
     assert (shown.status, told.status) == (0, 0)
     assert b"unknown(99)" in shown.stdout
     assert b'"state": "unknown(99)"' in told.stdout
