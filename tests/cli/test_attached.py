@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -41,7 +42,9 @@ async def scripts(program: Program, certificates: Path) -> AsyncIterator[Scripts
 async def test_ctrl_c_is_heard_while_nobody_reads(
     program: Program, kind: Callable[[], tuple[int, int]]
 ) -> None:
-    with unread(program, "logs", ID, kind=kind) as (process, writer):
+    ours = kind()
+    with unread(program, "logs", ID, kind=lambda: ours) as (process, writer):
+        await asyncio.to_thread(select.select, [ours[0]], [], [], TIMEOUT)
         await full(writer)
         process.send_signal(signal.SIGINT)
         assert await ended(process) == ExitStatus.INTERRUPTED

@@ -6,7 +6,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from subprocess import Popen
 from typing import Any
@@ -73,7 +73,17 @@ async def full(writer: int) -> None:
     deadline = time.monotonic() + TIMEOUT
     while select.select([], [writer], [], 0)[1]:
         assert time.monotonic() < deadline
+        if os.isatty(writer):
+            _top_up(writer)
         await asyncio.sleep(0)
+
+
+def _top_up(terminal: int) -> None:
+    """It may make room by itself, late, and doesn't wake who waits for that."""
+    ours = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    with suppress(BlockingIOError):
+        os.write(ours, b"x" * 4096)
+    os.close(ours)
 
 
 async def line(process: Popen[bytes]) -> str:
