@@ -138,6 +138,7 @@ async def test_a_server_that_starts_on_a_full_disk_serves(
             assert (await ended.status()).exit_code == 3
             with pytest.raises(NoRoom):
                 await client.start("true")
+            await ended.remove()
             await loud.stop()
             status = await loud.wait()
             assert (status.state, status.output.dropped > 0) == (JobState.STOPPED, True)

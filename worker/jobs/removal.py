@@ -52,7 +52,7 @@ class Removal:
         job.check()
         if not job.status.is_final:
             raise NotNow(f"job {job_id} hasn't ended: stop it, and remove it once it is final")
-        await self._bury([(job_id, f"by {by}" if by else "")])
+        self._bury([(job_id, f"by {by}" if by else "")])
         self._roster.changed.set()
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Removal:
             try:
                 await self._delete()
                 while going := self._due():
-                    await self._bury(going)
+                    self._bury(going)
                     await self._delete()
             except (NoRoom, InternalError) as error:
                 log.error("retention removes nothing for now: %s", error)
@@ -92,13 +92,11 @@ class Removal:
             going = ((job.id, f"by retention ({why})") for job, why in unwatched)
             return list(islice(going, _AT_ONCE))
 
-    async def _bury(self, going: Sequence[tuple[UUID, str]]) -> None:
+    def _bury(self, going: Sequence[tuple[UUID, str]]) -> None:
         job_ids = [job_id for job_id, _ in going]
         try:
             self._store.bury(going)
         except NoRoom:  # a full disk must not keep anybody from making room
-            self._set_aside(filterfalse(self._is_watched, job_ids))
-            await self._delete()
             with self._store.reserve.used():
                 self._store.bury(going)
         fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)

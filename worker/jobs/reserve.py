@@ -19,10 +19,10 @@ _PART: Final = 16  # of a small disk: one part of so many
 class Reserve:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path, self._database = path, database
-        self._take()
+        self.take()
 
-    def _take(self) -> None:
-        """All of it or nothing: the rest of a disk that is full is not ours alone."""
+    def take(self) -> None:
+        """If it isn't there. All or nothing: the rest of a disk that is full isn't ours alone."""
         try:
             size = min(_SIZE, _size_of_disk(self._path.parent) // _PART)
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -31,23 +31,22 @@ class Reserve:
             finally:
                 os.close(fd)
         except OSError:
-            self.give_back()
+            self._give_back()
 
-    def give_back(self) -> None:
-        """There is none while nobody uses the database."""
+    def _give_back(self) -> None:
         with suppress(OSError):
             self._path.unlink()
 
     @contextmanager
     def used(self) -> Iterator[None]:
         """In this block there is room, unless others take it, and the log is cut if it can be."""
-        self.give_back()
+        self._give_back()
         try:
             with suppress(sqlite3.Error):
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             yield
         finally:
-            self._take()
+            self.take()
 
 
 def _size_of_disk(folder: Path) -> int:

@@ -85,11 +85,11 @@ class Store:
         except (NoRoom, InternalError) as error:  # then jobs look younger than they are
             log.error("the time of this run isn't recorded: %s", error)
         self.is_open = False
-        self.reserve.give_back()
         self._database.close()
 
     def keep_time(self) -> None:
         """To be done now and then: what grows older in the table does so by this."""
+        self.reserve.take()
         self.time.keep()
         self.tombstones.drop_old(self.time.now())
 

@@ -5,9 +5,7 @@ Its sockets and its lock stay what they are, so address and state directory can'
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from worker.errors import BadConfig, WorkerError
+from worker.errors import WorkerError
 from worker.jobs.directory import check_usable
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
@@ -27,25 +25,8 @@ def main() -> int:
 
 def check_replaceable(given: Started) -> None:
     """Raises BadConfig, BadState. `given`: what the service was started with."""
-    file = given.config
-    config = ServerConfig.load(file)
+    config = ServerConfig.load(given.config)
     config.permitted.check_kept(given.controllers)
     server_context(config.client_ca, config.server_certificate, config.server_key)
-    if str(config.listen_address) != given.address:
-        raise BadConfig(
-            f"{file}: listenAddress was {given.address}: to change it, restart the service"
-        )
-    if not _is_same(config.state_directory, given.state):
-        raise BadConfig(
-            f"{file}: stateDirectory was {given.state}: to change it, restart the service"
-        )
+    given.check_same(config)
     check_usable(config.state_directory)
-
-
-def _is_same(folder: Path, state: Path) -> bool:
-    try:
-        return folder.samefile(state)
-    except FileNotFoundError:  # a new one
-        return False
-    except OSError as error:
-        raise BadConfig(f"{folder}: {error.strerror}") from error

@@ -17,8 +17,9 @@ import sys
 from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
-from worker.errors import SetupError, WorkerError
+from worker.errors import BadConfig, SetupError, WorkerError
 from worker.jobs.registry import Registry
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
@@ -31,6 +32,8 @@ from worker.server.started import Started
 from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
+log = logging.getLogger(__name__)
+
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -41,6 +44,7 @@ def main() -> int:
     given = Started.parsed()
     try:
         config = ServerConfig.load(given.config)
+        config = as_started(config, given)
         config.permitted.check_kept(given.controllers)
         sockets = [socket.socket(fileno=each) for each in given.listen]
         # A copy: where the socket ends before we do, the keeper kills us, and nobody is told why.
@@ -49,6 +53,15 @@ def main() -> int:
     except WorkerError as error:
         say(str(error))
         return CAN_BE_MENDED if isinstance(error, SetupError) else 1
+
+
+def as_started(config: ServerConfig, given: Started) -> ServerConfig:
+    """The keeper has our sockets and our jobs: they stay where they are, whatever was edited."""
+    try:
+        given.check_same(config)
+    except BadConfig as error:
+        log.warning("%s", error)
+    return replace(config, state_directory=given.state)
 
 
 async def serve(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from worker.errors import BadConfig
+from worker.server.config import ServerConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -33,6 +36,18 @@ class Started:
         parser.add_argument("--keeper", type=int, default=-1)
         return cls(**vars(parser.parse_args()))
 
+    def check_same(self, config: ServerConfig) -> None:
+        """Raises BadConfig for what can't change while the service runs."""
+        if str(config.listen_address) != self.address:
+            raise BadConfig(
+                f"{self.config}: listenAddress was {self.address}:"
+                " to change it, restart the service"
+            )
+        if not _is_same(config.state_directory, self.state):
+            raise BadConfig(
+                f"{self.config}: stateDirectory was {self.state}: to change it, restart the service"
+            )
+
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
@@ -40,3 +55,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(filter(None, text.split(",")))
+
+
+def _is_same(folder: Path, state: Path) -> bool:
+    try:
+        return folder.samefile(state)
+    except FileNotFoundError:  # a new one
+        return False
+    except OSError as error:
+        raise BadConfig(f"{folder}: {error.strerror}") from error
