@@ -32,7 +32,7 @@ from worker.server.started import Started
 from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("worker.server.serve")  # it runs as __main__
 
 
 def main() -> int:
