@@ -94,11 +94,7 @@ class Removal:
 
     def _bury(self, going: Sequence[tuple[UUID, str]]) -> None:
         job_ids = [job_id for job_id, _ in going]
-        try:
-            self._store.bury(going)
-        except NoRoom:  # a full disk must not keep anybody from making room
-            with self._store.reserve.used():
-                self._store.bury(going)
+        self._store.bury(going)
         fault.point(fault.BETWEEN_TOMBSTONE_AND_RENAME)
         for job_id, how in going:
             self._roster.drop(job_id)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+from worker.errors import NoRoom
+
+T = TypeVar("T")
 
 _SIZE: Final = 4 * 2**20  # of the log: as much as the file may have to grow when that is cut
 _PART: Final = 16  # of a small disk: one part of so many
@@ -37,14 +41,16 @@ class Reserve:
         with suppress(OSError):
             self._path.unlink()
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """In this block there is room, unless others take it, and the log is cut if it can be."""
-        self._give_back()
+    def helping(self, remove: Callable[[], T]) -> T:
+        """What `remove` returns. Where it finds no room it has this, unless others are faster."""
         try:
-            with suppress(sqlite3.Error):
+            return remove()
+        except NoRoom:
+            self._give_back()
+        try:
+            with suppress(sqlite3.Error):  # it is cut as far as it can be
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            yield
+            return remove()
         finally:
             self.take()
 

@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """`total` is of what is final. `time` is what ages are counted in. `reserve`: to remove jobs.
+    """`total` is of what is final. `time` is what ages are counted in.
 
     Each change of a row is given a revision, which its status bears.
     """
@@ -72,7 +72,7 @@ class Store:
         self._database = opened(path)
         self.is_open = True
         self.unrecorded = Unrecorded()
-        self.reserve = Reserve(path.with_name("reserve"), self._database)
+        self._reserve = Reserve(path.with_name("reserve"), self._database)
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -89,7 +89,7 @@ class Store:
 
     def keep_time(self) -> None:
         """To be done now and then: what grows older in the table does so by this."""
-        self.reserve.take()
+        self._reserve.take()
         self.time.keep()
         self.tombstones.drop_old(self.time.now())
 
@@ -165,10 +165,15 @@ class Store:
         Of one that has never run, so that its id may be tried again.
         """
         ids = [str(job_id) for job_id, _ in going]
-        with transaction(self._database):
-            gone = self._total(_TOTAL_OF, json.dumps(ids))
-            self.tombstones.add(going, self.time.now(), self.revisions.next, has_run=has_run)
-            self._database.executemany("DELETE FROM jobs WHERE id = ?", [[each] for each in ids])
+
+        def replaced() -> Total:
+            with transaction(self._database):
+                gone = self._total(_TOTAL_OF, json.dumps(ids))
+                self.tombstones.add(going, self.time.now(), self.revisions.next, has_run=has_run)
+                self._database.executemany("DELETE FROM jobs WHERE id = ?", [[one] for one in ids])
+            return gone
+
+        gone = self._reserve.helping(replaced)
         self.total = self.total.plus(-gone.jobs, -gone.size)
         for job_id, _ in going:
             self.unrecorded.drop(job_id)
@@ -192,22 +197,17 @@ class Store:
         So a retry that comes late starts nothing a second time.
         """
         job_id, digest = UUID(request.job), digest_in(request)
-        known = self.digest(job_id)
-        if known is not None:
-            if known != digest:
+        with translated():
+            found = self._database.execute("SELECT digest FROM jobs WHERE id = ?", [request.job])
+            row = found.fetchone()
+        if row is not None:
+            if bytes(row["digest"]) != digest:
                 raise JobExists(f"another request was started as {job_id}: choose a new id")
             return True
         if removed := self.tombstones.find(job_id):
             which = "the job" if removed.digest == digest else "another request"
             raise JobExists(f"{which} ran as {job_id} and was {removed}: choose a new id")
         return False
-
-    def digest(self, job_id: UUID) -> bytes | None:
-        """Of the request; None for a job that isn't known."""
-        with translated():
-            found = self._database.execute("SELECT digest FROM jobs WHERE id = ?", [str(job_id)])
-            row = found.fetchone()
-        return None if row is None else bytes(row["digest"])
 
     def without_row(self, ids: Sequence[str]) -> list[str]:
         with translated():
