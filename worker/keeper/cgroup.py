@@ -16,9 +16,13 @@ SWEEP_S: Final = 5.0
 SERVICE: Final = "service"  # beside the jobs, where their limits need that: controllers.py
 
 
-def folder_for(state: Path) -> Path | None:
-    """Where the cgroups of this state directory's jobs belong, or None without cgroup v2."""
-    own = next((line[3:] for line in _lines("/proc/self/cgroup") if line.startswith("0::")), None)
+def folder_for(state: Path, process: int | str = "self") -> Path | None:
+    """Where the cgroups of this state directory's jobs belong, or None without cgroup v2.
+
+    `process`: their keeper, by its pid.
+    """
+    lines = _lines(f"/proc/{process}/cgroup")
+    own = next((line[3:] for line in lines if line.startswith("0::")), None)
     for line in _lines("/proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
         if own is not None and after.startswith("cgroup2 "):

@@ -6,12 +6,12 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from worker.errors import BadConfig
 from worker.jobs.directory import check_usable, owner_of
 from worker.keeper.cgroup import folder_for
-from worker.limits import CONTROLLERS
 from worker.server.config import ServerConfig
 from worker.server.listen import Endpoint, listening
 from worker.server.terms import terms_of
@@ -32,18 +32,41 @@ def findings(
     yield f"listenAddress {config.listen_address}: {hosts}"
     how = "can be used" if check_usable(config.state_directory) else "will be made"
     yield f"stateDirectory {config.state_directory}: {how}"
-    try:
-        config.permitted.check_kept(controllers(config.state_directory))
-    except BadConfig as error:  # a shell's cgroup and limits aren't those of a unit
-        yield f"{error}; where --check runs, that is"
+    yield from unkept(config)
 
 
-def controllers(state: Path) -> frozenset[str]:
-    """All that the keeper may be given here. What one is given that runs is looked at by SIGHUP."""
-    if owner_of(state):
-        return frozenset(CONTROLLERS.values())
+def unkept(config: ServerConfig) -> Iterator[str]:
+    """Limits that no job could be given. No fault: a shell's cgroup and limits aren't a unit's."""
+    permitted, keeper = config.permitted, owner_of(config.state_directory)
+    here, there = "where --check runs", "for the service that runs"
+    controllers = passed_on(config.state_directory, keeper) if keeper else own_controllers()
+    for check, where in (
+        (permitted.check_given, here),
+        (partial(permitted.check_controlled, controllers), there if keeper else here),
+    ):
+        try:
+            check()
+        except BadConfig as error:
+            yield f"{error}; {where}, that is"
+
+
+def own_controllers() -> frozenset[str]:
+    """All that the keeper may be given here."""
     with suppress(OSError):
         folder = folder_for(Path("/"))  # whose it is tells its name alone
         if folder:
-            return frozenset((folder.parent / "cgroup.controllers").read_text().split())
+            return _words(folder.parent / "cgroup.controllers")
     return frozenset()
+
+
+def passed_on(state: Path, keeper: int) -> frozenset[str]:
+    """What a keeper that runs was given, and SIGHUP goes by."""
+    with suppress(OSError):
+        folder = folder_for(state, keeper)
+        if folder:
+            return _words(folder / "jobs" / "cgroup.subtree_control")
+    return frozenset()
+
+
+def _words(path: Path) -> frozenset[str]:
+    return frozenset(path.read_text().split())

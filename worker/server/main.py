@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 from worker.errors import BadConfig, StateInUse, WorkerError
 from worker.jobs.directory import lock
 from worker.rpc.tls import server_context
-from worker.server.check import controllers, findings
+from worker.server.check import findings, own_controllers
 from worker.server.config import ServerConfig
 from worker.server.listen import listening, resolved
 
@@ -40,7 +40,7 @@ def main() -> None:
         context = server_context(config.client_ca, config.server_certificate, config.server_key)
         endpoints = resolved(config.listen_address)
         if not given.check:
-            config.permitted.check_kept(controllers(config.state_directory))
+            config.permitted.check_kept(own_controllers())
             become_keeper(file, config)
         found = list(findings(config, context, endpoints, datetime.now(UTC)))
         with suppress(OSError):  # nobody listens

@@ -33,7 +33,15 @@ class Permitted:
 
     def check_kept(self, controllers: frozenset[str]) -> None:
         """Raises BadConfig for a default that can't be kept here: no plain job could start."""
+        self.check_given()
+        self.check_controlled(controllers)
+
+    def check_given(self) -> None:
+        """Of `check_kept` what concerns each process by itself."""
         check_given(self.defaults)
+
+    def check_controlled(self, controllers: frozenset[str]) -> None:
+        """Of `check_kept` what concerns whole trees."""
         for name, controller in CONTROLLERS.items():
             if getattr(self.defaults, name) is not None and controller not in controllers:
                 raise BadConfig(
