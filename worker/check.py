@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from worker.server import serve  # noqa: F401 - all that it imports must be there
-from worker.server.replaced import main
+from worker.server.entrance import status_of
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of("worker.server.replaced"))

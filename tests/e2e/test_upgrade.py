@@ -1,6 +1,8 @@
 """An upgrade of the whole package under running jobs is one signal; a broken one is refused."""
 
 import asyncio
+import os
+import re
 import shutil
 import signal
 import site
@@ -93,14 +95,50 @@ async def test_what_can_not_be_imported_changes_nothing(
         job = await client.start("sleep", "60")
         server = service.server_pid
         installed.change(module, before, after)
+        size = service.log.stat().st_size
         service.keeper.send_signal(signal.SIGHUP)
         await asyncio.to_thread(wait_log, service, "nothing was replaced")
         assert service.server_pid == server
+        why, _ = service.log.read_text()[size:].splitlines()
+        assert re.search(r" a fault of ours: \w+Error: .*/code/worker/\S+\.py:\d+", why)
         await job.stop()
         assert (await job.wait()).signal == "SIGTERM"
         installed.change(module, after, before)
         service.keeper.send_signal(signal.SIGHUP)
         assert (await asyncio.to_thread(service.line)).startswith("listening on ")
-        # Python's own words about that code are wanted there; else a log has no traceback.
-        assert "Error" in service.log.read_text()
-        service.log.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("module", "before", "after", "said"),
+    [
+        pytest.param(
+            "worker/server/serve.py",
+            "    given = Started.parsed()\n",
+            '    raise RuntimeError("boom")\n',
+            r"RuntimeError: boom \(\S+/serve\.py:\d+ < \S+/entrance\.py:\d+\)",
+            id="a fault",
+        ),
+        pytest.param(
+            "worker/server/service.py",
+            "import Registry",
+            "import X",
+            r"ImportError: cannot import name 'X' .* \(\S+/service\.py:\d+ < .*\)",
+            id="what can't be imported",
+        ),
+    ],
+)
+async def test_code_that_can_not_serve_is_a_line_at_each_start(
+    service: Service, installed: Installed, module: str, before: str, after: str, said: str
+) -> None:
+    """And one of the keeper's, on the next."""
+    size = service.log.stat().st_size
+    installed.change(module, before, after)
+    os.kill(service.server_pid, signal.SIGKILL)
+    await asyncio.to_thread(wait_log, service, "next start in 0.4 s")
+    _, *lines = service.log.read_text()[size:].splitlines()
+    assert len(lines) > 2
+    for why, then in zip(lines[::2], lines[1::2], strict=True):
+        assert re.search(rf" ERROR \S+: a fault of ours: {said}$", why)
+        assert " keeper: the server ended with status 1: next start in " in then
+    installed.change(module, after, before)
+    assert (await asyncio.to_thread(service.line)).startswith("listening on ")

@@ -24,7 +24,6 @@ FIRST_PAUSE_S: Final = 0.1  # doubled by each server that isn't ready before it 
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 1.0  # a server that was ready and lived so long is followed at once
 DRAINED_S: Final = 2.0  # a server that is replaced says sooner that all is answered
-CAN_BE_MENDED: Final = 2  # the status of a server that can't start with its configuration
 GOING_S: Final = 10.0  # a server that was dismissed and doesn't go is killed then
 
 
@@ -147,8 +146,7 @@ class Service:
             if server.is_ready:
                 is_steady = time.monotonic() - server.began >= STEADY_S
                 self._pause_s = 0.0 if is_steady else FIRST_PAUSE_S
-            if status != CAN_BE_MENDED:  # else it has said what, in a line
-                say(f"the server ended with status {status}: next start in {self._pause_s:.1f} s")
+            say(f"the server ended with status {status}: next start in {self._pause_s:.1f} s")
             self._start_later()
 
     def reload(self) -> None:

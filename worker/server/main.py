@@ -89,7 +89,7 @@ def become_keeper(file: Path, config: ServerConfig) -> NoReturn:
     server = os.memfd_create("server")
     commands = {
         does: [sys.executable, "-I", "-m", module, *given]
-        for does, module in (("serve", "worker.server.serve"), ("check", "worker.check"))
+        for does, module in (("serve", "worker.server"), ("check", "worker.check"))
     }
     os.write(server, json.dumps(commands).encode())
     for descriptor in (lock_fd, server, *sockets):

@@ -5,12 +5,17 @@ Its sockets and its lock stay what they are, so address and state directory can'
 
 from __future__ import annotations
 
+import logging
+
 from worker.errors import WorkerError
 from worker.jobs.directory import check_usable
 from worker.rpc.tls import server_context
+from worker.server import serve  # noqa: F401 - all that it imports must be there
 from worker.server.config import ServerConfig
-from worker.server.main import CAN_BE_MENDED, say
+from worker.server.main import CAN_BE_MENDED
 from worker.server.started import Started
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -18,7 +23,7 @@ def main() -> int:
     try:
         check_replaceable(given)
     except WorkerError as error:
-        say(str(error))
+        log.error("%s", error)
         return CAN_BE_MENDED
     return 0
 

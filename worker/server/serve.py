@@ -1,4 +1,4 @@
-"""The serving process, a child of the keeper: `python -I -m worker.server.serve`.
+"""What the serving process does, a child of the keeper: `python -I -m worker.server`.
 
 It may be killed at any moment: the keeper starts the next one, and nothing of a job is lost. So
 SIGTERM and SIGINT have no handler here; to end the service is the keeper's business. Exit status:
@@ -24,8 +24,9 @@ from worker.jobs.registry import Registry
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
 from worker.server.door import Door, door_of
+from worker.server.entrance import status_of
 from worker.server.limits import ACCEPTED_AT_ONCE, BACKLOG, HANDSHAKE_S, TLS_END_S, UNREAD
-from worker.server.main import CAN_BE_MENDED, say
+from worker.server.main import CAN_BE_MENDED
 from worker.server.memory import keep_loaded
 from worker.server.service import Service
 from worker.server.started import Started
@@ -38,9 +39,6 @@ log = logging.getLogger("worker.server.serve")  # it runs as __main__
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     given = Started.parsed()
     try:
         config = ServerConfig.load(given.config)
@@ -51,7 +49,7 @@ def main() -> int:
         keeper = socket.socket(fileno=os.dup(given.keeper))
         return asyncio.run(serve(config, sockets, keeper))
     except WorkerError as error:
-        say(str(error))
+        log.error("%s", error)
         return CAN_BE_MENDED if isinstance(error, SetupError) else 1
 
 
@@ -134,5 +132,5 @@ def announce(address: Address, sockets: Sequence[socket.socket]) -> None:
         os.write(1, f"listening on {where}\n".encode())
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__":  # for a service that began with older code
+    sys.exit(status_of("worker.server.serve"))

@@ -1,0 +1,7 @@
+"""The serving process, a child of the keeper: `python -I -m worker.server`."""
+
+import sys
+
+from worker.server.entrance import status_of
+
+sys.exit(status_of("worker.server.serve"))
