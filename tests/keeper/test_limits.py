@@ -74,7 +74,7 @@ def test_limits_of_each_process(
 
 def test_what_nobody_may_give_is_refused(driver: Driver) -> None:
     refused = driver.refusal("true", open_files=2**40)
-    assert refused.text.startswith("limits: openFiles, core or nice is above")
+    assert refused.text.startswith("limits: openFiles 1099511627776: more than the service may")
 
 
 @pytest.mark.parametrize("name", ["memory", "cpus", "processes"])

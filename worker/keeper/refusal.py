@@ -36,7 +36,9 @@ def refusal_of(request: Spawn, program: Program, failure: Failure) -> tuple[Refu
         case Stage.SETUP:
             return Refusal.FAULT, f"{request.command}: preparing failed: {reason}"
         case Stage.LIMITS:
-            text = "limits: openFiles, core or nice is above what the service may give"
+            asked = {"openFiles": request.open_files, "core": request.core, "nice": request.nice}
+            said = [f"{name} {value}" for name, value in asked.items() if value is not None]
+            text = f"limits: {', '.join(said)}: more than the service may give"
             return Refusal.CANNOT_EXECUTE, f"{text}: {reason}"
         case Stage.USER:
             text = f"user {request.user}: the service can't become it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.errors import BadConfig, PermissionDenied
+from worker.errors import BadConfig, InvalidRequest, PermissionDenied
 from worker.limits import CONTROLLERS, NO_LIMITS, Limits
 from worker.server.rlimits import check_given
 from worker.spec import JobSpec
@@ -38,7 +38,11 @@ class Permitted:
 
     def check_given(self) -> None:
         """Of `check_kept` what concerns each process by itself."""
-        check_given(self.defaults)
+        try:
+            check_given(self.defaults)
+        except InvalidRequest as error:
+            text = str(error).removeprefix("limits.")
+            raise BadConfig(f"limits and maxLimits: {text}") from None
 
     def check_controlled(self, controllers: frozenset[str]) -> None:
         """Of `check_kept` what concerns whole trees."""
@@ -50,10 +54,11 @@ class Permitted:
                 )
 
     def check(self, spec: JobSpec) -> None:
-        """Raises PermissionDenied for another user, InvalidRequest for more than the most."""
+        """Raises PermissionDenied for another user, InvalidRequest for more than is to be given."""
         users = self.users if self.job_user is None else self.users | {self.job_user}
         if spec.user is not None and spec.user not in users:
             some = ", ".join(sorted(users)) or "the server's `users` name none"
             raise PermissionDenied(f"user {spec.user!r} isn't one that jobs may run as: {some}")
         user = spec.user or self.job_user
         spec.limits.check_within(self.max_limits.or_else(NO_LIMITS if user is None else NOT_NICER))
+        check_given(spec.limits)

@@ -10,7 +10,7 @@ import resource
 from collections.abc import Mapping
 from typing import Final
 
-from worker.errors import BadConfig
+from worker.errors import InvalidRequest
 from worker.limits import WIRE_NAME, Limits
 
 RLIMIT: Final[Mapping[str, int]] = {
@@ -20,7 +20,7 @@ RLIMIT: Final[Mapping[str, int]] = {
 
 
 def check_given(limits: Limits) -> None:
-    """Raises BadConfig for the first that is more than we may give."""
+    """Raises InvalidRequest for the first that is more than we may give, as whatever user."""
     for name, number in RLIMIT.items():
         value, (soft, hard) = getattr(limits, name), resource.getrlimit(number)
         if value is None or hard == resource.RLIM_INFINITY or value <= hard:
@@ -28,8 +28,8 @@ def check_given(limits: Limits) -> None:
         try:
             resource.setrlimit(number, (soft, value))
         except ValueError:  # Python's word for EPERM
-            what = f"{WIRE_NAME[name]} {value} is above what the service may give"
-            raise BadConfig(f"limits and maxLimits: {what}: its own limit is {hard}") from None
+            what = f"limits.{WIRE_NAME[name]} {value} is above what the service may give"
+            raise InvalidRequest(f"{what}: its own limit is {hard}") from None
         resource.setrlimit(number, (soft, hard))
     own = os.getpriority(os.PRIO_PROCESS, 0)
     if limits.nice is None or limits.nice >= own:
@@ -37,6 +37,6 @@ def check_given(limits: Limits) -> None:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
     except PermissionError:
-        what = f"nice {limits.nice} is below what the service may give"
-        raise BadConfig(f"limits and maxLimits: {what}: its own is {own}") from None
+        what = f"limits.nice {limits.nice} is below what the service may give"
+        raise InvalidRequest(f"{what}: its own is {own}") from None
     os.setpriority(os.PRIO_PROCESS, 0, own)
