@@ -59,8 +59,11 @@ async def test_at_the_limit_the_others_are_unharmed_and_room_is_used_again(
     with serving(tmp_path, certificates, before=FEW) as service:
         async with client_for(service) as client:
             jobs: list[Job] = []
-            with pytest.raises(NoRoom, match="open files"):
+            with pytest.raises(NoRoom) as refused:
                 await start_sleepers(client, jobs)
+            limit = "the service's limit of open files (systemd: LimitNOFILE=)"
+            text = f"{limit} allows no more jobs than the {len(jobs)} that run"
+            assert text in str(refused.value)
             assert len(jobs) > 10
             assert not any([(await job.status()).is_final for job in jobs])
             half = jobs[::2]

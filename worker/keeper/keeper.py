@@ -175,7 +175,8 @@ class Keeper:
         if self.is_leaving:
             self.refuse_start(request.job, [request.ask], Refusal.LEAVING, "the keeper is leaving")
         elif len(self.jobs) >= self._most_jobs:
-            text = f"{len(self.jobs)} jobs are running; its limit of open files allows no more"
+            limit = "the service's limit of open files (systemd: LimitNOFILE=)"
+            text = f"{limit} allows no more jobs than the {len(self.jobs)} that run"
             self.refuse_start(request.job, [request.ask], Refusal.NO_ROOM, text)
         else:
             self.adopt(begin(request, self))
