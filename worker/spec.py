@@ -50,7 +50,7 @@ class JobSpec:
         checked("commandName", self.command)
         if not self.command:
             raise InvalidRequest("commandName is empty: name a program to run")
-        for number, argument in enumerate(self.arguments, 1):
+        for number, argument in enumerate(self.arguments):
             checked(f"arguments[{number}]", argument)
         for name, value in self.environment.items():
             text(f"the value of environment[{name!r}]", value)

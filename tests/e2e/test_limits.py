@@ -124,7 +124,8 @@ async def test_a_time_limit_holds_over_a_restart_of_the_server(
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("jobUser: nobody-at-all", "knows no user 'nobody-at-all'"),
+        ("jobUser: nobody-at-all", "jobUser: this machine knows no user 'nobody-at-all'"),
+        ("users: [root, nosuch]", "users: this machine knows no user 'nosuch'"),
         ("users: [7]", "users must be a text"),
         ("users: alice", "users must be a list"),
         ("limits: {speed: 9}", "limits has no 'speed': it has time, memory"),

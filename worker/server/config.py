@@ -79,20 +79,21 @@ def _permitted(settings: Settings) -> Permitted:
     with _named(settings, "limits"):
         limits.check_within(most)
     return Permitted(
-        job_user=_known(settings, settings.values.get("jobUser")),
-        users=frozenset(_known(settings, name) for name in settings.texts("users")),
+        job_user=_known(settings, "jobUser", settings.values.get("jobUser")),
+        users=frozenset(_known(settings, "users", name) for name in settings.texts("users")),
         limits=limits,
         max_limits=most,
     )
 
 
-def _known(settings: Settings, user: N) -> N:
+def _known(settings: Settings, key: str, user: N) -> N:
     """A user of this machine. Raises BadConfig."""
     try:
         if user is not None:
             User.named(user)
     except InvalidRequest as error:
-        raise BadConfig(f"{settings.path}: {error}") from None
+        text = str(error).removeprefix("user: ")
+        raise BadConfig(f"{settings.path}: {key}: {text}") from None
     return user
 
 
