@@ -18,7 +18,7 @@ from worker.limits import MAX_COUNT, MAX_CPUS, MAX_PROCESSES, MAX_TIME, Limits
         ({"cpus": 2 * MAX_CPUS}, "limits.cpus must be more than 0, and 100000000 at most"),
         ({"memory": 10**400}, f"limits.memory must be 1 to {MAX_COUNT}"),
         ({"processes": MAX_PROCESSES + 1}, "limits.processes must be 1 to 4194304"),
-        ({"output": -1}, f"limits.output must be 0 to {MAX_COUNT}"),
+        ({"output": 4095}, f"limits.output must be 4096 to {MAX_COUNT}"),
         ({"open_files": 0}, f"limits.openFiles must be 1 to {MAX_COUNT}"),
         ({"nice": 20}, "limits.nice must be -20 to 19"),
         ({"memory": 1.5}, "limits.memory must be a number, not float"),
@@ -31,4 +31,4 @@ def test_a_limit_that_nothing_can_keep_is_refused(limit: dict[str, Any], said: s
 
 def test_the_ends_of_a_range_are_taken() -> None:
     Limits(time=MAX_TIME, memory=MAX_COUNT, cpus=MAX_CPUS, processes=MAX_PROCESSES, nice=-20)
-    Limits(time=0.001, memory=1, cpus=0.001, processes=1, output=0, core=0, nice=19)
+    Limits(time=0.001, memory=1, cpus=0.001, processes=1, output=4096, core=0, nice=19)

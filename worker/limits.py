@@ -12,6 +12,7 @@ from worker.open_enum import OpenEnum
 MAX_TIME: Final = 10 * 365 * 24 * 3600.0  # seconds
 MAX_COUNT: Final = 2**53
 MAX_CPUS: Final = 10**8  # cpu.max takes less than 2^44 µs in each 100 ms
+LEAST_OUTPUT: Final = 4096  # with less the index, some 100 bytes at least, leaves no room
 MAX_PROCESSES: Final = 2**22  # the kernel's PID_MAX_LIMIT: pids.max takes no more
 NICEST, LEAST_NICE = 19, -20
 
@@ -73,14 +74,14 @@ class Limits:
                     f"limits.{WIRE_NAME[each.name]} is {value}; {bound} is the {word} here"
                 )
 
-    @property
-    def enforced(self) -> tuple[EnforcedLimit, ...]:
-        """Those that are set, in the order of the fields."""
-        return tuple(
-            EnforcedLimit(WIRE_NAME[name], float(value), BY[name])
-            for name in BY
-            if (value := getattr(self, name)) is not None
-        )
+
+def enforced(values: Mapping[str, float | None]) -> tuple[EnforcedLimit, ...]:
+    """Those of a recorded job, by field, also beyond what may be asked for today."""
+    return tuple(
+        EnforcedLimit(WIRE_NAME[name], float(value), by)
+        for name, by in BY.items()
+        if (value := values[name]) is not None
+    )
 
 
 NO_LIMITS: Final = Limits()
@@ -102,7 +103,7 @@ _RANGE: Final[Mapping[str, tuple[int, float]]] = {  # where it isn't 1 to MAX_CO
     "time": (0, MAX_TIME),
     "cpus": (0, MAX_CPUS),
     "processes": (1, MAX_PROCESSES),
-    "output": (0, MAX_COUNT),
+    "output": (LEAST_OUTPUT, MAX_COUNT),
     "core": (0, MAX_COUNT),
     "nice": (LEAST_NICE, NICEST),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from worker.errors import InvalidRequest
 from worker.jobs.environment import User
-from worker.jobs.request import spawn_of
+from worker.jobs.request import enforced_in, spawn_of
 from worker.keeper.messages import Spawn
 from worker.limits import Limits
 from worker.spec import JobSpec, OutputMode
@@ -34,7 +34,7 @@ def request(spec: JobSpec, owner: str = "alice", user: User = ALICE_HERE, **limi
             id="maps have no order",
         ),
         pytest.param(request(replace(SPEC, grace_period=10)), id="10 is 10.0"),
-        pytest.param(request(SPEC, output=5, nice=3), id="limits of ours"),
+        pytest.param(request(SPEC, output=5000, nice=3), id="limits of ours"),
         pytest.param(request(replace(SPEC, stop_signal="15")), id="15 is SIGTERM"),
         pytest.param(
             request(SPEC, user=User("v", "/home", "/bin/bash", "/bin", 7, 7)), id="another jobUser"
@@ -60,7 +60,7 @@ def test_equal_requests_are_one_job(again: Spawn) -> None:
         {"input": True},
         {"stop_signal": "INT"},
         {"limits": Limits(time=5)},
-        {"limits": Limits(output=1000)},
+        {"limits": Limits(output=10_000)},
     ],
     ids=str,
 )
@@ -80,3 +80,8 @@ def test_arguments_need_not_be_text() -> None:
 def test_a_request_that_no_frame_can_carry_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="2 MiB"):
         request(JobSpec("ls", ("x" * 120_000,) * 20))
+
+
+def test_what_was_recorded_may_be_less_than_can_be_asked_for_today() -> None:
+    (cap,) = enforced_in(replace(request(SPEC), output_cap=100))
+    assert (cap.name, cap.value) == ("output", 100)

@@ -203,7 +203,7 @@ def test_our_names_are_the_wires(ours: type[StrEnum], theirs: type[betterproto.E
     [
         pytest.param(NO_LIMITS, id="none"),
         pytest.param(Limits(time=2.5, memory=1, cpus=0.5, nice=0), id="some, and a zero"),
-        pytest.param(Limits(1.5, 2, 3.5, 4, 5, 6, 7, 8), id="all"),
+        pytest.param(Limits(1.5, 2, 3.5, 4, 5000, 6, 7, 8), id="all"),
     ],
 )
 def test_limits_arrive_as_they_were_asked_for(limits: Limits) -> None:

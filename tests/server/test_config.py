@@ -54,12 +54,13 @@ def test_what_is_kept_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        *("outputCap: 4095", "maxLimits: {output: 4095}"),  # they would hold the index alone
         *("outputCap: -1", "shutdownGrace: -1", "outputCap: 1.5", "port: 1"),
         *("retentionAge: 0", "retentionJobs: 0", "retentionBytes: 0"),  # it isn't "no limit"
         *("outputCap: 100000000000000000", f"shutdownGrace: {10**400}"),
         *(f"limits: {{memory: {10**400}}}", "maxLimits: {output: 100000000000000000}"),
         *("limits: {time: 100}\nmaxLimits: {time: 50}", "limits: {nice: 1}\nmaxLimits: {nice: 2}"),
-        "limits: {output: 1001}\noutputCap: 1000",
+        "limits: {output: 10001}\noutputCap: 10000",
     ],
 )
 def test_a_limit_that_can_not_be_is_named(tmp_path: Path, line: str) -> None:
@@ -72,8 +73,8 @@ def test_a_limit_that_can_not_be_is_named(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "most"),
     [
-        ("outputCap: 1000\nmaxLimits: {output: 2000}", 1000),
-        ("outputCap: 2000\nmaxLimits: {output: 1000}", 1000),
+        ("outputCap: 10000\nmaxLimits: {output: 20000}", 10000),
+        ("outputCap: 20000\nmaxLimits: {output: 10000}", 10000),
     ],
 )
 def test_the_most_of_output_is_the_lesser_of_the_two(tmp_path: Path, lines: str, most: int) -> None:

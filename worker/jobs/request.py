@@ -15,7 +15,7 @@ from worker.jobs.environment import User
 from worker.jobs.signals import signal_number
 from worker.keeper.frames import MAX_JSON, to_json
 from worker.keeper.messages import Spawn
-from worker.limits import NO_LIMITS, Limits
+from worker.limits import NO_LIMITS, EnforcedLimit, Limits, enforced
 from worker.spec import JobSpec, OutputMode
 
 OUTPUT_CAP: Final = 2**30
@@ -95,14 +95,5 @@ def digest_in(request: Spawn) -> bytes:
     return request.digest.encode(errors="replace") or b"unknown"
 
 
-def limits_of(request: Spawn) -> Limits:
-    return Limits(
-        time=request.time_s,
-        memory=request.memory,
-        cpus=request.cpus,
-        processes=request.processes,
-        output=request.output_cap,
-        open_files=request.open_files,
-        core=request.core,
-        nice=request.nice,
-    )
+def enforced_in(request: Spawn) -> tuple[EnforcedLimit, ...]:
+    return enforced({name: getattr(request, field) for name, field in LIMITS.items()})

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from worker.errors import InternalError
 from worker.jobs.clock import us_of, usage_of, usage_us, utc
-from worker.jobs.request import digest_in, limits_of
+from worker.jobs.request import digest_in, enforced_in
 from worker.keeper.frames import BadFrame, checked, to_json
 from worker.keeper.messages import Spawn
 from worker.state import Cause, JobState, JobStatus, Outcome, OutputSize
@@ -38,7 +38,7 @@ class Row:
             owner=request.owner,
             labels=request.labels,
             created_at=utc(request.created_us),
-            limits=limits_of(request).enforced,
+            limits=enforced_in(request),
         )
         return cls(request, epoch, status)
 

@@ -12,7 +12,7 @@ from worker.errors import BadConfig, InvalidRequest
 from worker.jobs.environment import User
 from worker.jobs.request import OUTPUT_CAP
 from worker.jobs.retention import DEFAULT_RETENTION, Retention
-from worker.limits import WIRE_NAME, Limits
+from worker.limits import LEAST_OUTPUT, WIRE_NAME, Limits
 from worker.server.permitted import Permitted
 from worker.settings import Address, Settings
 
@@ -73,7 +73,7 @@ class ServerConfig:
 
 
 def _permitted(settings: Settings) -> Permitted:
-    cap = settings.number("outputCap", OUTPUT_CAP)
+    cap = settings.number("outputCap", OUTPUT_CAP, least=LEAST_OUTPUT)
     limits, most = _limits(settings, "limits"), _limits(settings, "maxLimits")
     most = replace(most, output=cap if most.output is None else min(cap, most.output))
     with _named(settings, "limits"):
