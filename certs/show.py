@@ -73,7 +73,7 @@ def _role(certificate: x509.Certificate) -> str:
 def _days(first: datetime, last: datetime, now: datetime) -> str:
     left = days_left(last, now)
     if left < 0:
-        return f"none: expired {-left} days ago" if left < -1 else "none: expired within a day"
+        return f"none: expired at {last:%Y-%m-%d %H:%M} UTC"
     return f"{left}, not valid yet" if now < first else f"{left}"
 
 
