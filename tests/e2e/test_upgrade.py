@@ -74,7 +74,7 @@ async def test_new_code_serves_and_no_byte_is_lost(
         service.keeper.send_signal(signal.SIGHUP)
         assert (await asyncio.to_thread(service.line)).startswith("upgraded on ")
         assert service.keeper.pid == pid
-        await asyncio.to_thread(wait_log, service, "SIGHUP: upgraded; 1 jobs go on")
+        await asyncio.to_thread(wait_log, service, "SIGHUP: upgraded; jobs that go on: 1")
         await asyncio.to_thread((tmp_path / "go").write_text, "\n")
         assert (await reading).split() == [b"%d" % number for number in range(1, COUNT + 1)]
         assert (await job.wait()).exit_code == 7

@@ -98,7 +98,7 @@ async def a_session_of_its_own_is_contained(client: Client) -> None:
 async def a_reload_keeps_jobs_and_cgroups(client: Client) -> None:
     job = await client.start("sleep", "600", limits=Limits(memory=64 * MIB))
     await said_by("systemctl", "reload", "job-worker")
-    await logged("jobs go on")
+    await logged("jobs that go on")
     await memory_ends_the_leader(client)
     assert (await Job(job.id, client).status()).state is JobState.RUNNING
     await job.stop()

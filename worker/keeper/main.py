@@ -119,7 +119,7 @@ def _as_service(keeper: Keeper, options: Mapping[str, str], words: list[str]) ->
     service = Service(keeper, start)
     _handle(keeper, service.leave, service.reload)
     if "--resume" in options:
-        say(f"SIGHUP: replaced; {len(keeper.jobs)} jobs go on")
+        say(f"SIGHUP: replaced; jobs that go on: {len(keeper.jobs)}")
         guarded(service.start, service)  # it is tried again: jobs run already
     else:
         service.start()
