@@ -100,3 +100,11 @@ def test_the_times_are_those_of_the_client() -> None:
     silence = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + CLOSE_TIMEOUT
     assert f"after {silence:.0f} s at most" in DOCUMENT
     assert f"After {PATIENCE:.0f} s without progress ({SHORT_PATIENCE:.0f} s for" in DOCUMENT
+
+
+def test_a_directory_as_stdin_is_refused_by_python_itself() -> None:
+    command = f"exec {PROGRAM} ls < /"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.match(r"Fatal Python error.* is a directory", ended.stderr)
+    assert '"Fatal Python error ... is a directory", and status 1' in DOCUMENT
