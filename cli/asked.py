@@ -54,7 +54,7 @@ def ending_heard(asked: Asked) -> Iterator[None]:
     def ask(which: signal.Signals) -> None:
         asked.hear(which, loop.time())
         if asked.twice.is_set():  # what is sent at once with the second is no third
-            loop.call_later(AT_ONCE, give_back, taken - asked.used_up)
+            loop.call_later(TOGETHER, give_back, taken - asked.used_up)
 
     def give_back(which: set[signal.Signals]) -> None:
         for each in which:

@@ -55,5 +55,7 @@ async def each(
 async def _named(client: Client, digits: str) -> UUID | JobError:
     try:
         return await id_of(client, digits)
+    except (Unauthenticated, Unavailable):  # so it would be with the others
+        raise
     except JobError as error:
         return error

@@ -12,7 +12,7 @@ from subprocess import Popen
 from typing import Any
 from uuid import UUID
 
-from cli.asked import AT_ONCE
+from cli.asked import TOGETHER
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program
 from tests.client.scripted import Message, Script
@@ -100,7 +100,7 @@ async def said(process: Popen[bytes], words: str) -> str:
 
 async def press(process: Popen[bytes], which: signal.Signals = signal.SIGINT) -> None:
     """No sooner after another than a finger can: what comes faster is the same request."""
-    await asyncio.sleep(2 * AT_ONCE)
+    await asyncio.sleep(1.5 * TOGETHER)
     process.send_signal(which)
 
 

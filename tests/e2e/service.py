@@ -56,7 +56,7 @@ class Service:
     def kill_server(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Return when the next one serves."""
         os.kill(self.server_pid, how)
-        assert self.line().startswith("listening on ")
+        assert self.line() == f"listening on {self.address}\n"
 
     def line(self) -> str:
         """The next one on its stdout."""

@@ -124,6 +124,24 @@ async def test_a_disk_that_jobs_have_filled_is_emptied_by_removing_them(
             assert (await (await client.start("true")).wait()).exit_code == 0
 
 
+async def test_jobs_are_removed_while_others_take_whatever_is_free(
+    small: Path, tmp_path: Path, certificates: Path
+) -> None:
+    with serving(tmp_path, certificates) as service:
+        async with client_for(service) as client:
+            jobs = [await client.start("echo", "x") for _ in range(30)]
+            for job in jobs:
+                await job.wait()
+            loud = await client.start("yes")
+            fill(small / "filler")
+            for job in jobs:
+                await job.remove()
+            await loud.stop()
+            await loud.wait()
+        assert await asyncio.to_thread(service.end) == 0
+    assert is_intact(small)
+
+
 @pytest.mark.parametrize("how", ["SIGHUP", "kill -9"])
 async def test_a_server_that_starts_on_a_full_disk_serves(
     small: Path, tmp_path: Path, certificates: Path, how: str

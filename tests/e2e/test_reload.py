@@ -113,14 +113,14 @@ async def test_a_server_that_can_not_start_says_so_in_a_line_each_time_and_jobs_
 async def test_a_server_after_a_crash_stays_where_its_jobs_are(service: Service) -> None:
     """Whatever was edited: only a restart of the service may move it."""
     file = service.folder / "server.yaml"
-    text = file.read_text()
     async with client_of(service) as client:
         job = await client.start("sleep", "600")
-        for was, becomes in (("localhost:0", "localhost:1"), (": state", ": other")):
-            file.write_text(text.replace(was, becomes))
-            await asyncio.to_thread(service.kill_server)
-            assert not (await job.status()).is_final
-            wait_log(service, f"{was.strip(': ')}: to change it, restart the service")
+        changed = file.read_text().replace("localhost:0", "127.0.0.1:1")
+        file.write_text(changed.replace(": state", ": other"))
+        await asyncio.to_thread(service.kill_server)
+        assert not (await job.status()).is_final
+        for was in ("localhost:0", service.folder / "state"):
+            wait_log(service, f" was {was}: to change it, restart the service")
     assert not (service.folder / "other").exists()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from worker.errors import WorkerError
+from worker.errors import BadConfig, WorkerError
 from worker.jobs.directory import check_usable
 from worker.rpc.tls import server_context
 from worker.server import serve  # noqa: F401 - all that it imports must be there
@@ -33,5 +33,6 @@ def check_replaceable(given: Started) -> None:
     config = ServerConfig.load(given.config)
     config.permitted.check_kept(given.controllers)
     server_context(config.client_ca, config.server_certificate, config.server_key)
-    given.check_same(config)
+    for difference in given.differences(config):
+        raise BadConfig(difference)
     check_usable(config.state_directory)

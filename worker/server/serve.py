@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from worker.errors import BadConfig, SetupError, WorkerError
+from worker.errors import SetupError, WorkerError
 from worker.jobs.registry import Registry
 from worker.rpc.tls import server_context
 from worker.server.config import ServerConfig
@@ -55,11 +55,10 @@ def main() -> int:
 
 def as_started(config: ServerConfig, given: Started) -> ServerConfig:
     """The keeper has our sockets and our jobs: they stay where they are, whatever was edited."""
-    try:
-        given.check_same(config)
-    except BadConfig as error:
-        log.warning("%s", error)
-    return replace(config, state_directory=given.state)
+    for difference in given.differences(config):
+        log.warning("%s", difference)
+    address = Address.parsed(given.address)
+    return replace(config, listen_address=address, state_directory=given.state)
 
 
 async def serve(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from worker.errors import BadConfig
 from worker.server.config import ServerConfig
+
+_RESTART: Final = "to change it, restart the service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,12 @@ class Started:
         parser.add_argument("--keeper", type=int, default=-1)
         return cls(**vars(parser.parse_args()))
 
-    def check_same(self, config: ServerConfig) -> None:
-        """Raises BadConfig for what can't change while the service runs."""
+    def differences(self, config: ServerConfig) -> Iterator[str]:
+        """What can't change while the service runs, each in a sentence."""
         if str(config.listen_address) != self.address:
-            raise BadConfig(
-                f"{self.config}: listenAddress was {self.address}:"
-                " to change it, restart the service"
-            )
+            yield f"{self.config}: listenAddress was {self.address}: {_RESTART}"
         if not _is_same(config.state_directory, self.state):
-            raise BadConfig(
-                f"{self.config}: stateDirectory was {self.state}: to change it, restart the service"
-            )
+            yield f"{self.config}: stateDirectory was {self.state}: {_RESTART}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:
