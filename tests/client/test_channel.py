@@ -8,8 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
+from grpclib.const import Status
 from grpclib.metadata import Deadline
 
 from certs.folder import load_pair, write_pair
@@ -17,8 +19,9 @@ from certs.issue import client_certificate
 from gen import workerservice as wire
 from tests.client.scripted import answering, client_of, server_side, serving
 from tests.client.strangers import Closes, listening, refused
+from worker.client import Client
 from worker.client.channel import client_channel
-from worker.errors import ConnectionLost, WorkerError
+from worker.errors import ConnectionLost, Unauthenticated, WorkerError
 from worker.rpc.role import Role
 from worker.server.identity import Identity
 from worker.settings import Address
@@ -106,3 +109,31 @@ async def test_renewed_files_are_used_by_the_next_connection(
         write_pair(folder, "full", renewed, replace=True)
         await ask()
     assert TellsWhom.seen == ["full", "full", "eve"]
+
+
+async def test_a_refusal_is_asked_again_once_for_each_renewed_certificate(
+    certificates: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(certificates, tmp_path / "certificates")
+    seen: list[Any] = []
+    closed: list[bool] = []
+
+    async def refusing(stream: Any) -> None:
+        await stream.recv_message()
+        closed.extend(each.is_closing() for each in seen[-1:])
+        seen.append(stream._stream._transport)
+        if len(seen) in (1, 2):
+            renew()
+        await stream.send_trailing_metadata(status=Status.UNAUTHENTICATED, status_message="no")
+
+    def renew() -> None:
+        pair = client_certificate(load_pair(folder, "ca"), "eve", Role.FULL, now=datetime.now(UTC))
+        write_pair(folder, "full", pair, replace=True)
+
+    async with serving(folder, QueryStatus=refusing) as config, Client(config) as client:
+        for times in (3, 4):
+            with pytest.raises(Unauthenticated, match=r"^no$"):
+                await client.status(uuid4())
+            assert len(seen) == times
+        assert seen[3] is seen[2]
+    assert closed == [True, True, False]

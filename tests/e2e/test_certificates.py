@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 import ssl
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpclib.const import Status
 
-from certs.folder import load_pair
+from certs.authority import Pair
+from certs.folder import load_pair, write_pair
 from certs.issue import client_certificate
 from gen import workerservice as wire
 from tests.client.scripted import client_of
@@ -38,6 +39,7 @@ from worker.errors import WorkerError
 from worker.rpc.role import Role
 from worker.settings import Address
 from worker.spec import JobSpec
+from worker.state import JobState
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "certificates.md"
 EVERY_ROW = pytest.mark.parametrize("row", ROWS, ids=[row.certificate for row in ROWS])
@@ -180,9 +182,7 @@ async def test_our_client_ends_as_the_table_says(
 async def test_what_expires_while_connected_ends_streams_and_is_told_so(
     service: Service, trusted: Trusted, tmp_path: Path
 ) -> None:
-    issued_at = datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=5)
-    pair = client_certificate(trusted.direct, "ada", Role.FULL, now=issued_at, days=1)
-    config = config_of(service, tmp_path, shown(pair))
+    config = config_of(service, tmp_path, shown(short_lived(trusted)))
     async with Client(config) as ours, raw(service.port, tls(config)) as client:
         job = await ours.start("sleep", "600", grace_period=0)
         follow = message(bytes(wire.GetOutputRequest(job_id=job.id.bytes)))
@@ -198,10 +198,54 @@ async def test_what_expires_while_connected_ends_streams_and_is_told_so(
         assert await outcome_of(ours.start("true")) == EXPIRING.ours
 
 
+def short_lived(trusted: Trusted) -> Pair:
+    """It is valid for some seconds more."""
+    issued_at = datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=5)
+    return client_certificate(trusted.direct, "ada", Role.FULL, now=issued_at, days=1)
+
+
+async def test_what_expires_while_connected_is_gone_on_with_by_its_renewed_file(
+    service: Service, trusted: Trusted, tmp_path: Path
+) -> None:
+    config = config_of(service, tmp_path, shown(short_lived(trusted)))
+    more, after = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"before, "
+        await after.wait()
+        yield b"after"
+
+    async def text() -> bytes:
+        data = b""
+        async for chunk in job.output():
+            data += chunk.data
+            more.set()
+        return data
+
+    async def states() -> list[JobState]:
+        return [status.state async for status in ours.watch(job.id)]
+
+    async with Client(config) as ours, raw(service.port, tls(config)) as client:
+        job = await ours.start("cat", input=True)
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(job.send_input(pieces()))
+            reading, watching = tasks.create_task(text()), tasks.create_task(states())
+            waiting = tasks.create_task(job.wait())
+            await more.wait()
+            write_pair(tmp_path, "x", full(trusted.direct), replace=True)
+            wait = message(bytes(wire.WaitRequest(job_id=job.id.bytes)))
+            check_expired(await client.ended(client.send(head(SERVICE + "Wait"), wait)))
+            after.set()
+        assert reading.result() == b"before, after"
+        assert sending.result() == len(reading.result())
+        assert watching.result()[-1] is waiting.result().state is JobState.EXITED
+
+
 def check_expired(answer: Answer) -> None:
     code, text = answer.status
     assert Status(code) is Status.UNAUTHENTICATED
     assert "the certificate of ada expired at" in text
+    assert text.endswith("UTC: renew it and connect again")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from grpclib.client import Stream
-from grpclib.exceptions import StreamTerminatedError
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.utils import DeadlineWrapper
 
 from worker.client.connection import PinnedProtocol
@@ -21,6 +22,9 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 CUT_SHORT: Final = "an answer ended before it was complete"
+RENEWED: Final = (
+    "the server refuses the certificate of this connection; there is a new one: try again"
+)
 
 
 class Waker(DeadlineWrapper):
@@ -59,6 +63,8 @@ class Waker(DeadlineWrapper):
 
 
 class Call(Stream[Asked, Answered]):
+    _protocol: PinnedProtocol | None = None  # until the request is sent
+
     async def __aenter__(self) -> Stream[Asked, Answered]:
         self._wrapper = waker = Waker()
         if self._deadline is not None:
@@ -67,7 +73,7 @@ class Call(Stream[Asked, Answered]):
         return self
 
     async def send_request(self, *, end: bool = False) -> None:
-        protocol = cast("PinnedProtocol", await self._channel.__connect__())
+        self._protocol = protocol = cast("PinnedProtocol", await self._channel.__connect__())
         with protocol.waking(self._wrapper):
             await super().send_request(end=end)
 
@@ -84,3 +90,20 @@ class Call(Stream[Asked, Answered]):
             await self.recv_trailing_metadata()  # raises what the server says, if it says it
             raise StreamTerminatedError(CUT_SHORT)
         return answer
+
+    def _raise_for_grpc_status(self, status: Status, message: str | None, details: Any) -> None:
+        if status is Status.UNAUTHENTICATED and self._protocol and self._protocol.retire():
+            raise GRPCError(Status.UNAVAILABLE, RENEWED)  # as if the connection had broken
+        super()._raise_for_grpc_status(status, message, details)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        try:
+            await super().__aexit__(exc_type, exc_val, exc_tb)
+        finally:
+            if self._protocol:
+                self._protocol.end_if_done()

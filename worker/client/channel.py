@@ -19,7 +19,7 @@ from worker.client.call import Call
 from worker.client.config import ClientConfig
 from worker.client.connection import PinnedProtocol
 from worker.client.diagnose import diagnosed
-from worker.client.examine import examined
+from worker.client.examine import Credentials, examined
 from worker.errors import BadCredentials, Unavailable
 from worker.rpc.codec import StrictCodec
 
@@ -60,12 +60,13 @@ class PinnedChannel(Channel):
 
     def __init__(self, config: ClientConfig) -> None:
         self._client = config
+        self._credentials = examined(config)
         self._open: list[PinnedProtocol] = []
         self.is_closed = False
         super().__init__(
             config.server_address.host,
             config.server_address.port,
-            ssl=examined(config),
+            ssl=self._credentials.context,
             codec=StrictCodec(),
             config=CONFIGURATION,
         )
@@ -102,9 +103,6 @@ class PinnedChannel(Channel):
             deadline=min(limits, default=None),
         )
 
-    def _protocol_factory(self) -> PinnedProtocol:
-        return PinnedProtocol(self._config, self._h2_config)
-
     async def __connect__(self) -> PinnedProtocol:
         """A connection with room for one more request: a new one where there is none."""
         if ready := self._with_room():
@@ -119,7 +117,6 @@ class PinnedChannel(Channel):
     async def _create_connection(self) -> PinnedProtocol:
         if self.is_closed:
             raise Unavailable("this client is closed")
-        self._renew()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 transport, protocol = await self._dialled()
@@ -136,17 +133,21 @@ class PinnedChannel(Channel):
 
     async def _dialled(self) -> tuple[Transport, PinnedProtocol]:
         won: asyncio.Future[None] = self._loop.create_future()
+        credentials = self._renewed()
+
+        def is_outdated() -> bool:
+            return self._renewed().shown != credentials.shown
 
         def protocol() -> PinnedProtocol:  # asyncio asks for it when one of the addresses has won
             won.set_result(None)
-            return self._protocol_factory()
+            return PinnedProtocol(self._config, self._h2_config, is_outdated)
 
         dialling = asyncio.create_task(
             self._loop.create_connection(
                 protocol,
                 self._host,
                 self._port,
-                ssl=self._ssl,
+                ssl=credentials.context,
                 ssl_shutdown_timeout=CLOSE_TIMEOUT,
                 happy_eyeballs_delay=0.25,
             )
@@ -162,13 +163,14 @@ class PinnedChannel(Channel):
                 dialling.cancel()
             raise
 
-    def _renew(self) -> None:
-        """Take what is in the files now: they may have been renewed since the last dial."""
+    def _renewed(self) -> Credentials:
+        """What is in the files now: they may have been renewed since they were read."""
         try:
-            self._ssl = examined(self._client)
+            self._credentials = examined(self._client)
         # Being replaced just now, or worse: the server will say.
         except (BadCredentials, OSError) as error:
             log.info("%s; the one that was read before is used", error)
+        return self._credentials
 
     async def __aexit__(
         self,

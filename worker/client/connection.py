@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from asyncio import BaseTransport, Transport
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
@@ -29,8 +29,14 @@ NO_STATUS: Final = "an answer ended without its status"
 
 
 class PinnedProtocol(H2Protocol):
-    def __init__(self, config: Configuration, h2_config: H2Configuration) -> None:
+    """`is_outdated`: whether the next one would be made with another certificate."""
+
+    def __init__(
+        self, config: Configuration, h2_config: H2Configuration, is_outdated: Callable[[], bool]
+    ) -> None:
         super().__init__(Handler(), config, h2_config)
+        self._is_outdated = is_outdated
+        self._is_retired = False
         self.handler: Handler
         self._transport: Transport | None = None
         self._begun = False
@@ -43,7 +49,7 @@ class PinnedProtocol(H2Protocol):
     def has_room(self) -> bool:
         """For one more request; a server allows so many at once, ours 100."""
         # grpclib takes one for connected until it has closed, which takes a silent one a while.
-        if self.handler.connection_lost or self.connection.is_closing():
+        if self._is_retired or self.handler.connection_lost or self.connection.is_closing():
             return False
         return (
             self._http2.open_outbound_streams < self._http2.remote_settings.max_concurrent_streams
@@ -52,6 +58,16 @@ class PinnedProtocol(H2Protocol):
     @property
     def is_lost(self) -> bool:
         return self._lost.is_set()
+
+    def retire(self) -> bool:
+        """Take no more requests, if the next connection would have another certificate."""
+        self._is_retired = self._is_retired or self._is_outdated()
+        return self._is_retired
+
+    def end_if_done(self) -> None:
+        """Whoever leaves a retired connection last closes it."""
+        if self._is_retired and not self.processor.streams and not self._waking:
+            self.processor.close()
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._transport = cast("Transport", transport)

@@ -52,7 +52,7 @@ class Identity:
     def expired(self) -> Unauthenticated:
         return Unauthenticated(
             f"the certificate of {self.name} expired at {self.expires_at:%Y-%m-%d %H:%M} UTC:"
-            " connect with a new one"
+            " renew it and connect again"
         )
 
 
