@@ -38,6 +38,7 @@ WorkerError
     │   ├── NotListening     nobody listens there: start the server
     │   ├── NoAnswer         silence: look at the address and the network
     │   ├── ConnectionLost   it broke during the request, which may have been done
+    │   ├── NotTaken         the server was leaving, and has not begun with the request
     │   ├── KeeperLost       the keeper ended: open a new Registry
     │   └── Incomplete       the output broke off before its end: ask again from the next offset
     └── InternalError        a fault of ours: it is in the server's log
@@ -200,6 +201,10 @@ class NoAnswer(Unavailable):
 
 class ConnectionLost(Unavailable):
     """It broke during the request: whether that was done isn't known."""
+
+
+class NotTaken(Unavailable):
+    """The server was leaving, and said that it hasn't begun with the request: it was not done."""
 
 
 class KeeperLost(Unavailable):

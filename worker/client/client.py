@@ -24,6 +24,7 @@ from worker.errors import (
     JobNotFound,
     NoAnswer,
     NotBuilt,
+    NotTaken,
     SetupError,
     Unavailable,
 )
@@ -97,8 +98,13 @@ class Client:
             nonlocal has_asked
             if has_asked:
                 await self._check_idempotent(chosen)
-            has_asked = True
-            return await self._stub.start(asked)
+            had_asked, has_asked = has_asked, True
+            try:
+                with translated():
+                    return await self._stub.start(asked)
+            except NotTaken:
+                has_asked = had_asked
+                raise
 
         try:
             answer = await answered(self._channel, start, self._patience)
@@ -161,7 +167,7 @@ class Client:
         await answered(self._channel, lambda: self._stub.stop(asked), self._short)
 
     async def signal(self, job_id: UUID, name: str, *, leader_only: bool = False) -> None:
-        """See Job.signal. Asked once: a second attempt could send it a second time."""
+        """See Job.signal. Asked once, but for NotTaken: another attempt could send it twice."""
         asked = signal_request(job_id, name, leader_only=leader_only)
         await answered(self._channel, lambda: self._stub.signal(asked), 0)
 
@@ -172,7 +178,7 @@ class Client:
         return await Sending(self._channel, job_id).send(chunks, self._patience, end=end)
 
     async def remove(self, job_id: UUID) -> None:
-        """See Job.remove. Asked once: a second attempt would find that it is removed already."""
+        """See Job.remove. Asked once, but for NotTaken: a second attempt would find it removed."""
         asked = wire.RemoveRequest(job_id=job_id.bytes)
         await answered(self._channel, lambda: self._stub.remove(asked), 0)
 

@@ -20,9 +20,11 @@ from grpclib.protocol import EventsProcessor, H2Protocol
 from grpclib.utils import Wrapper
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, Event, StreamEnded
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded
 
 from worker.errors import OtherProtocol
+from worker.rpc.statuses import LEAVING, NotBegun
 from worker.rpc.tls import ALPN, check_connection
 
 NO_STATUS: Final = "an answer ended without its status"
@@ -148,3 +150,11 @@ class Processor(EventsProcessor):
             return
         if "grpc-status" not in dict(stream.headers or ()):  # it would be waited for, for ever
             stream.__terminated__(NO_STATUS)
+
+    def process_connection_terminated(self, event: ConnectionTerminated) -> None:
+        is_fault = event.error_code != ErrorCodes.NO_ERROR
+        why = f"the server ended it, error code {event.error_code}" if is_fault else LEAVING
+        for number, stream in self.streams.items():
+            if number > (event.last_stream_id or 0) and stream.wrapper:
+                stream.wrapper.cancel(NotBegun(why))
+        self.close(why)

@@ -23,7 +23,7 @@ from worker.client.channel import (
     KEEPALIVE_TIMEOUT,
     PinnedChannel,
 )
-from worker.errors import Incomplete, NoAnswer, Unavailable
+from worker.errors import Incomplete, NoAnswer, NotTaken, Unavailable
 from worker.rpc.statuses import translated
 from worker.selection import Selection
 from worker.state import Chunk, Stream
@@ -51,6 +51,7 @@ class Attempts:
         self._failures = 0
         self._failing_since = 0.0
         self._is_told = False
+        self._was_taken = True  # as far as is known
         self._asked_at = self._now()
 
     def progress(self) -> None:
@@ -71,7 +72,13 @@ class Attempts:
             self._asked_at = self._now()
 
     async def wait_next(self, error: Unavailable) -> None:
-        """Before the next attempt. Raises `error` instead when the patience is over."""
+        """Before the next attempt. Raises `error` instead when the patience is over.
+
+        What the server has not begun with is asked for again by everybody, once.
+        """
+        if isinstance(error, NotTaken) and self._was_taken:
+            self._was_taken = False
+            return
         now = self._now()
         if now - self._asked_at > HELD:
             self.progress()

@@ -25,12 +25,15 @@ from worker.errors import (
     NoRoom,
     NotBuilt,
     NotNow,
+    NotTaken,
     OutOfRange,
     PermissionDenied,
     TimedOut,
     Unauthenticated,
     Unavailable,
 )
+
+LEAVING: Final = "the server is leaving"  # it says so, by GOAWAY
 
 CODE: Final[Mapping[type[JobError], Status]] = {
     InvalidRequest: Status.INVALID_ARGUMENT,  # and CannotExecute, its child
@@ -55,6 +58,10 @@ KIND: Final[Mapping[Status, type[JobError]]] = {
     Status.UNKNOWN: InternalError,
     **{code: kind for kind, code in CODE.items()},
 }
+
+
+class NotBegun(StreamTerminatedError):
+    """The other side says of a request that it has not begun with it."""
 
 
 def code_of(error: JobError) -> Status:
@@ -83,7 +90,11 @@ def translated() -> Iterator[None]:
         raise _broken(error) from error
 
 
-def _broken(error: Exception) -> ConnectionLost:
+def _broken(error: Exception) -> Unavailable:
     said = error.strerror if isinstance(error, OSError) else str(error)
+    if isinstance(error, NotBegun):
+        return NotTaken(f"{said}: try again")
+    if said == LEAVING:
+        return ConnectionLost(f"{said}: try again")
     known = said and said not in ("Connection lost", "Connection closed")
     return ConnectionLost(f"the connection broke{f' ({said})' if known else ''}: try again")
