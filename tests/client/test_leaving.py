@@ -1,5 +1,6 @@
 """A server that says goodbye: what is told of it, and what is asked for again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,22 @@ async def test_what_the_server_has_not_begun_with_is_asked_for_once_more(
         with pytest.raises(NotTaken, match=r"^the server is leaving: try again$"):
             await ask(jobs)
     assert (once.asked, twice.asked) == (2, 2)
+
+
+async def test_an_answer_that_came_with_the_goodbye_counts(certificates: Path) -> None:
+    """As one of our server may: it says goodbye once all is answered."""
+
+    async def answering(stream: Any) -> None:
+        await stream.recv_message()
+        http2, number = stream._stream._h2_connection, stream._stream.id
+        http2.send_headers(number, [(":status", "200"), ("content-type", "application/grpc+proto")])
+        http2.send_data(number, b"\0\0\0\0\0")
+        http2.send_headers(number, [("grpc-status", "0")], end_stream=True)
+        goodbye(stream, begun=True)
+        await asyncio.get_running_loop().create_future()
+
+    async with serving(certificates, Remove=answering) as config, Client(config) as jobs:
+        await jobs.remove(uuid4())
+        (left,) = jobs._channel._open
+        await left.wait_lost(60)
+        await jobs.remove(uuid4())

@@ -16,7 +16,7 @@ from typing import Final, cast
 from grpclib.client import Handler
 from grpclib.config import Configuration
 from grpclib.exceptions import StreamTerminatedError
-from grpclib.protocol import EventsProcessor, H2Protocol
+from grpclib.protocol import EventsProcessor, H2Protocol, Stream
 from grpclib.utils import Wrapper
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -67,8 +67,9 @@ class PinnedProtocol(H2Protocol):
         return self._is_retired
 
     def end_if_done(self) -> None:
-        """Whoever leaves a retired connection last closes it."""
-        if self._is_retired and not self.processor.streams and not self._waking:
+        """Whoever is the last on a connection that takes no more requests closes it."""
+        is_retired = self._is_retired and not self._waking
+        if (is_retired or self.handler.connection_lost) and not self.processor.streams:
             self.processor.close()
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -154,7 +155,17 @@ class Processor(EventsProcessor):
     def process_connection_terminated(self, event: ConnectionTerminated) -> None:
         is_fault = event.error_code != ErrorCodes.NO_ERROR
         why = f"the server ended it, error code {event.error_code}" if is_fault else LEAVING
-        for number, stream in self.streams.items():
-            if number > (event.last_stream_id or 0) and stream.wrapper:
-                stream.wrapper.cancel(NotBegun(why))
-        self.close(why)
+        unanswered = [each for each in self.streams.values() if not is_answered(each)]
+        for stream in unanswered:
+            is_begun = (stream.id or 0) <= (event.last_stream_id or 0)
+            if stream.wrapper:
+                stream.wrapper.cancel((StreamTerminatedError if is_begun else NotBegun)(why))
+        if self.streams.keys() == {stream.id for stream in unanswered}:
+            self.close(why)
+        else:
+            self.handler.close()  # whoever has an answer reads it first
+
+
+def is_answered(stream: Stream) -> bool:
+    """All of the answer is here, be it read or not."""
+    return "grpc-status" in dict(stream.trailers or stream.headers or ())
