@@ -369,6 +369,23 @@ async def test_a_longer_failure_is_logged_once(
     ]
 
 
+async def test_what_the_server_said_before_it_was_gone_is_told_to_the_end(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resume, "QUIET", 0.1)
+    play = Play(wire.QueryStatusRequest, [refusing(Status.UNAVAILABLE)], [cut])
+    caplog.set_level(logging.WARNING, logger="worker.client")
+    async with (
+        serving(certificates, QueryStatus=play) as config,
+        Client(config, patience=1) as jobs,
+    ):
+        with pytest.raises(ConnectionLost, match=r"\(tried again for 1 s; at first: no\)$"):
+            await jobs.status(uuid4())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the connection broke; trying again for 1 s; at first: no"
+    ]
+
+
 async def test_a_failure_that_asks_is_logged_with_its_question_mark_alone(
     certificates: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,13 +3,19 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.client.scripted import client_of
 from tests.e2e.foreign import Foreign, Stubs
 from tests.e2e.service import PATIENCE_S, Service, serving
+from worker.client import Client
+from worker.errors import Unavailable
+from worker.settings import Address
+from worker.state import Chunk, JobStatus
 
 pytestmark = pytest.mark.every_python
 
@@ -83,3 +89,38 @@ async def test_the_keeper_killed_is_never_a_false_success(
             status = await reader.query(job)
             assert (status.JobStatus, status.exitCode) == (reader.messages.UNKNOWN, 255)
         assert await asyncio.to_thread(service.end) == 0
+
+
+async def test_the_keeper_killed_is_told_to_everybody_who_waits(
+    tmp_path: Path, certificates: Path
+) -> None:
+    """Also to those who have still much to read."""
+    are_reading, may_go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def read(output: AsyncIterator[Chunk]) -> None:
+        async for _ in output:
+            are_reading.release()
+            await may_go_on.wait()
+
+    async def all_of(states: AsyncIterator[JobStatus]) -> None:
+        async for _ in states:
+            are_reading.release()
+
+    async def sentence_of(answer: Awaitable[object]) -> str:
+        with pytest.raises(Unavailable) as error:
+            await answer
+        return str(error.value)
+
+    with serving(tmp_path, certificates) as service:
+        config = client_of(certificates, Address.parsed(service.address))
+        async with Client(config, patience=0) as client, asyncio.TaskGroup() as tasks:
+            job = await client.start("sh", "-c", "head -c 4000000 /dev/zero; exec sleep 600")
+            answers = (job.wait(), read(job.output()), read(job.output()), all_of(client.watch()))
+            sentences = [tasks.create_task(sentence_of(each)) for each in answers]
+            for _ in answers[1:]:
+                await are_reading.acquire()
+            service.keeper.kill()
+            may_go_on.set()
+            for sentence in sentences:
+                assert "the keeper ended, and jobs end with it" in await sentence
+            await asyncio.to_thread(service.kill_keeper)

@@ -47,7 +47,9 @@ class Attempts:
         self._channel = channel
         self._patience = patience
         self._now = asyncio.get_running_loop().time
-        self._error: Unavailable | None = None  # the last one since there was progress
+        # The first and the last one since there was progress.
+        self._first: Unavailable | None = None
+        self._error: Unavailable | None = None
         self._failures = 0
         self._failing_since = 0.0
         self._is_told = False
@@ -83,7 +85,7 @@ class Attempts:
         if now - self._asked_at > HELD:
             self.progress()
         if self._error is None:
-            self._failing_since = now
+            self._failing_since, self._first = now, error
         self._error = error
         doubled = FIRST_PAUSE * 2 ** min(self._failures, DOUBLINGS)
         pause = min(LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - spreads clients
@@ -93,15 +95,27 @@ class Attempts:
             raise self._last(error)
         if now - self._failing_since >= QUIET and not self._is_told:
             self._is_told = True
-            what = str(error).removesuffix(": try again")  # that is done already
+            what = done_already(error)
             stop = "" if what.endswith("?") else ";"
-            log.warning("%s%s trying again for %.0f s", what, stop, left)
+            log.warning("%s%s trying again for %.0f s%s", what, stop, left, self._said(error))
         await asyncio.sleep(pause)
 
     def _last(self, error: Unavailable) -> Unavailable:
         if self._failures == 1:
             return error
-        return type(error)(f"{error} (tried again for {self._patience:.3g} s)")
+        tried = f"tried again for {self._patience:.3g} s{self._said(error)}"
+        return type(error)(f"{error} ({tried})")
+
+    def _said(self, error: Unavailable) -> str:
+        """By the server before it was gone, where `error` doesn't tell."""
+        if type(self._first) is not Unavailable or str(self._first) == str(error):
+            return ""
+        return f"; at first: {done_already(self._first)}"
+
+
+def done_already(error: Unavailable) -> str:
+    """Its words, as far as we don't follow them ourselves."""
+    return str(error).removesuffix(": try again")
 
 
 async def answered(

@@ -87,7 +87,10 @@ def error_of(refused: Refused) -> JobError:
 
 
 def keeper_lost() -> KeeperLost:
-    return KeeperLost("the keeper ended: open the state directory again to see what became of it")
+    return KeeperLost(
+        "the keeper ended, and jobs end with it: start the service, or open the state directory,"
+        " again to see what became of them"
+    )
 
 
 class KeeperClient:

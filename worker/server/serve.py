@@ -86,10 +86,12 @@ async def serve(
         # Who comes from here on waits for the next server.
         if is_done:
             await leaving
-            await door.wait_empty()
-            return 0
-        leaving.cancel()
-        return 1
+        else:
+            leaving.cancel()
+            await door.wait_answered()  # that the keeper is lost, as far as it isn't known already
+            door.leave()
+        await door.wait_empty()
+        return 0 if is_done else 1
 
 
 @asynccontextmanager
