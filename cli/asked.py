@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Final
 
 # Some systems have no SIGHUP.
@@ -27,20 +28,24 @@ class Asked:
         self.once = asyncio.Event()
         self.twice = asyncio.Event()
         self.job_ended = asyncio.Event()  # as far as is known here
-        self.used_up: set[signal.Signals] = set()  # signals that count no further time
-        self._first_at = 0.0
+        self._counted_at = -inf
+        self._has_hung_up = False
 
-    def hear(self, which: signal.Signals, now: float) -> None:
-        """A person may ask twice at once; what ends a session sends the same thing again."""
-        if which in self.used_up:
-            return
+    def hear(self, which: signal.Signals, now: float) -> bool:
+        """Is it the third time? A person may soon ask again; what ends a session says it twice."""
         if which is HANGUP:  # by the kernel, and by the shell: a terminal goes once
-            self.used_up.add(which)
-        if not self.once.is_set():
-            self._first_at = now
-            self.once.set()
-        elif now - self._first_at >= (AT_ONCE if which is signal.SIGINT else TOGETHER):
+            if self._has_hung_up:
+                return False
+            self._has_hung_up = True
+        apart = AT_ONCE if which is signal.SIGINT else TOGETHER
+        if now - self._counted_at < apart:
+            return False
+        self._counted_at = now
+        is_third = self.twice.is_set()
+        if self.once.is_set():
             self.twice.set()
+        self.once.set()
+        return is_third
 
 
 @contextmanager
@@ -52,12 +57,12 @@ def ending_heard(asked: Asked) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def ask(which: signal.Signals) -> None:
-        asked.hear(which, loop.time())
-        if asked.twice.is_set():  # what is sent at once with the second is no third
-            loop.call_later(TOGETHER, give_back, taken - asked.used_up)
+        if asked.hear(which, loop.time()):
+            give_back()
+            signal.raise_signal(which)
 
-    def give_back(which: set[signal.Signals]) -> None:
-        for each in which:
+    def give_back() -> None:
+        for each in taken:
             loop.remove_signal_handler(each)
 
     taken: set[signal.Signals] = set()
@@ -69,4 +74,4 @@ def ending_heard(asked: Asked) -> Iterator[None]:
     try:
         yield
     finally:
-        give_back(taken)
+        give_back()

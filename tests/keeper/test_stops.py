@@ -86,11 +86,17 @@ def test_stopping_what_is_over_says_so(driver: Driver) -> None:
 
 
 def test_leave_ends_all_jobs_and_records_them(driver: Driver, keeper: Keeper) -> None:
+    go = driver.state / "go"
+    os.mkfifo(go)
+    script = f"trap 'read x < {go}; exit' TERM; echo up; while :; do sleep 0.05; done"
+    last = driver.spawn("sh", "-c", script)
+    driver.wait_output(last, b"up\n")
     jobs = [driver.spawn("sleep", "98709") for _ in range(5)]
     driver.send(Leave())
     assert isinstance(refused(driver), Refused)
+    go.write_text("\n")
     ended = {message.job for message in driver.wait_closed() if isinstance(message, Ended)}
-    assert ended == set(jobs)
+    assert ended == {last, *jobs}
     assert keeper.process.wait(PATIENCE_S) == 0
     for job in jobs:
         content = json.loads(driver.file(job, "ended"))["content"]

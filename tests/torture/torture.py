@@ -174,7 +174,9 @@ def _wrong_files(state: Path, jobs: list[Known]) -> list[str]:
     found = [
         f"{name}: {there.get(name)}" for name in {*due, *there} if there.get(name) != due.get(name)
     ]
-    return found + [f"{name} is left" for name in _names(state) - {"jobs", "jobs.db", "lock", "reserve"}]
+    return found + [
+        f"{name} is left" for name in _names(state) - {"jobs", "jobs.db", "lock", "reserve"}
+    ]
 
 
 def _names(folder: Path) -> set[str]:

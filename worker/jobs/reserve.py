@@ -26,17 +26,26 @@ _STEP: Final = 64 * 2**10  # given, or taken again, at a time: others may be fas
 class Reserve:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path, self._database = path, database
-        self._size = 0
-        self.take()
+        self._size = path.stat().st_size if path.exists() else 0  # bytes
 
     def take(self) -> None:
-        """What isn't there, as far as there is room."""
+        """What is missing, where that leaves as much to others."""
         with suppress(OSError):
-            most = min(_SIZE, _size_of_disk(self._path.parent) // _PART)
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            disk = os.statvfs(self._path.parent)
+            most = min(_SIZE, disk.f_blocks * disk.f_frsize // _PART)
+            missing = most - self._size
+            if disk.f_bavail * disk.f_frsize >= 2 * missing:
+                self._grow(missing)
+
+    def _grow(self, size: int) -> None:
+        """As far as there is room."""
+        if size <= 0:
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with suppress(OSError):
+            fd = os.open(self._path, flags, 0o600)
             try:
-                self._size = os.fstat(fd).st_size
-                while self._size < most:
+                for _ in range(0, size, _STEP):
                     os.posix_fallocate(fd, self._size, _STEP)
                     self._size += _STEP
             finally:
@@ -52,7 +61,7 @@ class Reserve:
         try:
             return remove()
         except NoRoom:
-            pass
+            before = self._size
         try:
             while True:
                 with suppress(sqlite3.Error):  # the next try will tell
@@ -64,9 +73,4 @@ class Reserve:
                         raise
                     self._give()
         finally:
-            self.take()
-
-
-def _size_of_disk(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return found.f_blocks * found.f_frsize
+            self._grow(before - self._size)

@@ -63,6 +63,7 @@ class Session:
             stack.callback(store.close)
             adoption = Adoption(store, directory / "jobs")
             await adoption.run()
+            store.reserve.take()
             if connection is None:
                 link, pid = await stack.enter_async_context(keeper_of(directory, descriptor))
             else:

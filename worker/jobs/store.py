@@ -72,7 +72,7 @@ class Store:
         self._database = opened(path)
         self.is_open = True
         self.unrecorded = Unrecorded()
-        self._reserve = Reserve(path.with_name("reserve"), self._database)
+        self.reserve = Reserve(path.with_name("reserve"), self._database)
         self.time = ServiceTime(self._database)
         self.tombstones = Tombstones(self._database)
         self.revisions = Revisions(self._database)
@@ -89,7 +89,7 @@ class Store:
 
     def keep_time(self) -> None:
         """To be done now and then: what grows older in the table does so by this."""
-        self._reserve.take()
+        self.reserve.take()
         self.time.keep()
         self.tombstones.drop_old(self.time.now())
 
@@ -173,7 +173,7 @@ class Store:
                 self._database.executemany("DELETE FROM jobs WHERE id = ?", [[one] for one in ids])
             return gone
 
-        gone = self._reserve.helping(replaced)
+        gone = self.reserve.helping(replaced)
         self.total = self.total.plus(-gone.jobs, -gone.size)
         for job_id, _ in going:
             self.unrecorded.drop(job_id)

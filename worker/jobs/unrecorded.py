@@ -6,7 +6,6 @@ It is told all the same, and recorded as soon as that can be done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from uuid import UUID
 
 from worker.errors import InternalError, NoRoom
@@ -34,13 +33,16 @@ class Unrecorded:
     def record(self, save: Save) -> list[UUID]:
         """Jobs that are final in their rows now.
 
-        One that no row takes any more is dropped. The first that can't be saved ends the round:
-        nor can the others, of which there may be many.
+        One that no row takes any more is dropped. The first that can't be saved ends the round,
+        as the others, of which there may be many, can hardly be; another begins the next one.
         """
         final = []
-        with suppress(NoRoom, InternalError):
-            for status, size in list(self._kept.values()):
+        for status, size in list(self._kept.values()):
+            self.drop(status.id)
+            try:
                 if save(status, size) and status.is_final:
                     final.append(status.id)
-                self.drop(status.id)
+            except (NoRoom, InternalError):
+                self.keep(status, size)
+                break
         return final

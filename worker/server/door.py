@@ -81,6 +81,7 @@ class Door:
 
     async def wait_empty(self) -> None:
         """Until the clients have read that the server is leaving, and gone; not for long."""
+        self.leave()  # for those who came meanwhile and have asked for nothing
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_S):
                 await self._is_empty.wait()
