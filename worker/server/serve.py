@@ -33,7 +33,7 @@ from worker.server.started import Started
 from worker.server.terms import terms_of, watching
 from worker.settings import Address
 
-log = logging.getLogger("worker.server.serve")  # it runs as __main__
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
