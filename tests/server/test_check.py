@@ -1,5 +1,6 @@
 """workerserver --check, as an operator runs it before a start or a SIGHUP."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -225,6 +226,8 @@ def test_whether_a_controller_is_given_is_the_running_services_to_say(folder: Pa
     assert re.search(
         r" memory can't be kept here: .*; for the service that runs, that is", said[-1]
     )
+    (folder / "state" / "lock").write_text(f"{os.getpid()}\n")  # it has ended: its pid is another's
+    assert "for the service that runs" not in " ".join(check(folder)[1])
 
 
 def test_what_is_near_its_end_is_no_fault_and_is_said(folder: Path) -> None:

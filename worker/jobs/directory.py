@@ -79,6 +79,19 @@ def owner_of(path: Path) -> int | None:
     return None
 
 
+def holder_of(path: Path) -> int | None:
+    """The pid of whoever has the lock now; None if nobody has, or if that isn't known."""
+    with suppress(OSError):
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return owner_of(path)
+        finally:
+            os.close(descriptor)
+    return None
+
+
 def _prepare(path: Path) -> None:
     try:
         if not path.exists():

@@ -65,7 +65,7 @@ class Reserve:
         try:
             while True:
                 with suppress(sqlite3.Error):  # the next try will tell
-                    self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                    self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 try:
                     return remove()
                 except NoRoom:

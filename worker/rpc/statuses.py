@@ -92,9 +92,8 @@ def translated() -> Iterator[None]:
 
 def _broken(error: Exception) -> Unavailable:
     said = error.strerror if isinstance(error, OSError) else str(error)
-    if isinstance(error, NotBegun):
-        return NotTaken(f"{said}: try again")
+    kind = NotTaken if isinstance(error, NotBegun) else ConnectionLost
     if said == LEAVING:
-        return ConnectionLost(f"{said}: try again")
+        return kind(f"{said}: try again")
     known = said and said not in ("Connection lost", "Connection closed")
-    return ConnectionLost(f"the connection broke{f' ({said})' if known else ''}: try again")
+    return kind(f"the connection broke{f' ({said})' if known else ''}: try again")

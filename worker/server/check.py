@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from worker.errors import BadConfig
-from worker.jobs.directory import check_usable, owner_of
+from worker.jobs.directory import check_usable, holder_of
 from worker.keeper.cgroup import folder_for
 from worker.server.config import ServerConfig
 from worker.server.listen import Endpoint, listening
@@ -37,7 +37,7 @@ def findings(
 
 def unkept(config: ServerConfig) -> Iterator[str]:
     """Limits that no job could be given. No fault: a shell's cgroup and limits aren't a unit's."""
-    permitted, keeper = config.permitted, owner_of(config.state_directory)
+    permitted, keeper = config.permitted, holder_of(config.state_directory)
     here, there = "where --check runs", "for the service that runs"
     controllers = passed_on(config.state_directory, keeper) if keeper else own_controllers()
     for check, where in (
