@@ -109,6 +109,17 @@ async def test_what_is_sent_together_is_one_request(
     assert (asked.once.is_set(), asked.twice.is_set()) == (True, does_count)
 
 
+def test_what_comes_with_the_second_is_no_third() -> None:
+    asked = Asked()
+    heard = [
+        (signal.SIGINT, 7.0),
+        (signal.SIGHUP, 8.0),
+        (signal.SIGTERM, 8.1),
+        (signal.SIGINT, 9.0),
+    ]
+    assert [asked.hear(*each) for each in heard] == [False, False, False, True]
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_during_the_start_stops_the_job_once_it_is_started(
     program: Program, scripts: Scripts, how: signal.Signals

@@ -170,13 +170,16 @@ async def test_while_it_leaves_new_connections_and_requests_are_told_so(serving:
     await present(serving, idle)
     serving.door.leave()
     await closed_by(idle)
-    late = await serving.client()
-    await late.read()  # what it is greeted with
+    late, silent = await serving.client(), await serving.client()
+    for each in (late, silent):
+        await each.read()  # what it is greeted with
     stream = late.send(head(SERVICE + "QueryStatus"))
     answer = await late.ended(stream)
     assert answer.status == (UNAVAILABLE, "the server is leaving: try again")
     await closed_by(late)
-    await serving.door.wait_empty()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serving.door.wait_empty())
+        await closed_by(silent)
     assert serving.door._connections == set()
 
 

@@ -26,11 +26,12 @@ _STEP: Final = 64 * 2**10  # given, or taken again, at a time: others may be fas
 class Reserve:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path, self._database = path, database
-        self._size = path.stat().st_size if path.exists() else 0  # bytes
+        self._size = 0
 
     def take(self) -> None:
         """What is missing, where that leaves as much to others."""
         with suppress(OSError):
+            self._size = self._path.stat().st_size if self._path.exists() else 0
             disk = os.statvfs(self._path.parent)
             most = min(_SIZE, disk.f_blocks * disk.f_frsize // _PART)
             missing = most - self._size

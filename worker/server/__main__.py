@@ -4,4 +4,5 @@ import sys
 
 from worker.server.entrance import status_of
 
-sys.exit(status_of("worker.server.serve"))
+if __name__ == "__main__":
+    sys.exit(status_of("worker.server.serve"))

@@ -10,7 +10,7 @@ import logging
 from worker.errors import BadConfig, WorkerError
 from worker.jobs.directory import check_usable
 from worker.rpc.tls import server_context
-from worker.server import serve  # noqa: F401 - all that it imports must be there
+from worker.server import __main__, serve  # noqa: F401 - all that is started must be there
 from worker.server.config import ServerConfig
 from worker.server.main import CAN_BE_MENDED
 from worker.server.started import Started
