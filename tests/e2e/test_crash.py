@@ -67,6 +67,21 @@ async def test_sigterm_of_the_service_ends_streams_and_jobs_and_is_a_success(
         assert await asyncio.to_thread(service.end) == 0
 
 
+async def test_a_keeper_that_is_killed_while_it_ends_its_jobs_leaves_none(
+    tmp_path: Path, certificates: Path, stubs: Stubs
+) -> None:
+    with serving(tmp_path, certificates) as service:
+        async with Foreign(service, stubs, "full") as client:
+            script = "trap '' TERM; echo on; while :; do sleep 600; done"
+            job = await client.start("sh", "-c", script)
+            stream = client.chunks(job)
+            assert await anext(stream) == b"on\n"
+            service.keeper.send_signal(signal.SIGTERM)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await anext(stream)
+            await asyncio.to_thread(service.kill_keeper)
+
+
 async def test_sigterm_of_the_server_alone_is_as_harmless_as_kill_9(
     server: Service, stubs: Stubs
 ) -> None:

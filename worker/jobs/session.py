@@ -27,6 +27,7 @@ from worker.keeper.messages import Leave
 
 _KILL_S: Final = 10.0  # for what doesn't go even by SIGKILL
 _DYING_S: Final = 1.0  # between the end of its socket and that of a process lie some ms
+_LEAVING_S: Final = 0.1  # a SIGHUP takes so much longer
 
 log = logging.getLogger(__name__)
 
@@ -115,18 +116,19 @@ class Session:
     async def _listen(self, wait_dead: Callable[[float], Awaitable[bool]]) -> None:
         try:
             await self.keeper.listen(self._heed)
-            if not self.leaving.is_set():
+            if not (self.leaving.is_set() and self.roster.is_settled):
                 await self._without_keeper(wait_dead)
             self.roster.keeper_gone()
         finally:
             self.gone.set()
 
     async def _without_keeper(self, wait_dead: Callable[[float], Awaitable[bool]]) -> None:
-        """Jobs of a keeper that only can't be understood are its own to end."""
-        if await wait_dead(_DYING_S):
+        """Jobs of one that lives are its own: it is replaced now, or only can't be understood."""
+        is_leaving = self.leaving.is_set()
+        if await wait_dead(_LEAVING_S if is_leaving else _DYING_S):
             log.error("the keeper ended unexpectedly, and with it the jobs that ran")
             await ENDS.run(end_orphans, self._directory)
-        else:
+        elif not is_leaving:
             log.error("the keeper can't be understood any more: its jobs are left to it")
 
     def _heed(self, event: Event) -> None:
