@@ -7,12 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from grpclib.const import Status
 from h2.errors import ErrorCodes
 
 from gen import workerservice as wire
 from tests.client.scripted import Message, serving
 from worker.client import Client
-from worker.errors import ConnectionLost, NotTaken
+from worker.errors import ConnectionLost, Incomplete, NotTaken
 
 pytestmark = pytest.mark.every_python
 
@@ -104,3 +105,26 @@ async def test_an_answer_that_came_with_the_goodbye_counts(certificates: Path) -
         (left,) = jobs._channel._open
         await left.wait_lost(60)
         await jobs.remove(uuid4())
+
+
+async def test_why_an_output_broke_off_is_told_though_the_connection_is_being_closed(
+    certificates: Path,
+) -> None:
+    async def refusing(stream: Any) -> None:
+        await stream.recv_message()
+        await stream.send_message(Message(bytes(wire.GetOutputResponse(output=b"some"))))
+        await stream.send_trailing_metadata(
+            status=Status.UNAVAILABLE, status_message="the disk has gone"
+        )
+
+    async with (
+        serving(certificates, GetOutput=refusing) as config,
+        Client(config, patience=0) as jobs,
+    ):
+        chunks = jobs.output(uuid4())
+        assert (await anext(chunks)).data == b"some"
+        (stream,) = jobs._channel._open[0].processor.streams.values()
+        await stream.trailers_received.wait()
+        stream._transport.close()
+        with pytest.raises(Incomplete, match=r"broke off at offset 4: the disk has gone"):
+            await anext(chunks)

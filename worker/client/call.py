@@ -96,6 +96,11 @@ class Call(Stream[Asked, Answered]):
             raise GRPCError(Status.UNAVAILABLE, RENEWED)  # as if the connection had broken
         super()._raise_for_grpc_status(status, message, details)
 
+    def _check_status(self) -> None:
+        """Grpclib passes over what has come, but wasn't read before the connection was closed."""
+        if not (self._recv_trailing_metadata_done or self._cancel_done):
+            self._maybe_raise()
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -104,6 +109,8 @@ class Call(Stream[Asked, Answered]):
     ) -> None:
         try:
             await super().__aexit__(exc_type, exc_val, exc_tb)
+            if exc_type is None and self._send_request_done:
+                self._check_status()
         finally:
             if self._protocol:
                 self._protocol.end_if_done()
