@@ -16,6 +16,15 @@ def program(tmp_path: Path) -> Program:
     return Program(tmp_path)
 
 
+@pytest.fixture
+def hears_each(program: Program) -> None:
+    """Two signals are never one, however soon: which are is the rule of test_attached alone."""
+    (program.folder / "sitecustomize.py").write_text(
+        "from cli import asked\nasked.AT_ONCE = asked.TOGETHER = 0.0\n"
+    )
+    program.environment["PYTHONPATH"] = str(program.folder)
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Service]:
     """One for all tests that leave it as it was."""

@@ -9,7 +9,7 @@ import pytest
 
 from cli.statuses import ExitStatus
 from tests.cli.program import TIMEOUT, Program, Result
-from tests.cli.unread import press, said
+from tests.cli.unread import said
 from worker.client import Client
 from worker.state import JobState
 
@@ -87,14 +87,15 @@ async def test_what_ends_us_ends_the_job(
     assert (await job.status()).state is JobState.STOPPED
 
 
+@pytest.mark.usefixtures("hears_each")
 async def test_a_second_ctrl_c_kills(connected: Program) -> None:
     script = 'trap "" TERM; echo ready; exec sleep 98758'
     with connected.popen("run", "--grace", "1h", "--", "sh", "-c", script) as process:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
-        await press(process)
+        process.send_signal(signal.SIGINT)
         await said(process, "once more kills it")
-        await press(process)
+        process.send_signal(signal.SIGINT)
         await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
     assert process.returncode == 137
 

@@ -19,7 +19,7 @@ from cli.flow import Flow
 from cli.lines import Look
 from cli.statuses import ExitStatus
 from tests.cli.program import TIMEOUT, Program
-from tests.cli.unread import ID, Scripts, ended, full, line, press, unread
+from tests.cli.unread import ID, Scripts, ended, full, line, unread
 from tests.client.scripted import serving
 from worker import Registry
 
@@ -61,19 +61,21 @@ async def test_a_signal_stops_the_job_while_nobody_reads(
             assert await scripts.stops.get() == (scripts.job, None)
 
 
+@pytest.mark.usefixtures("hears_each")
 async def test_the_second_signal_kills_and_the_third_leaves_though_no_stop_is_answered(
     program: Program, scripts: Scripts
 ) -> None:
     with program.popen("run", "--", "yes", stdout=DEVNULL) as process:
         await scripts.is_starting.wait()
         for grace in (None, timedelta(0)):
-            await press(process)
+            process.send_signal(signal.SIGINT)
             async with asyncio.timeout(TIMEOUT):
                 assert await scripts.stops.get() == (scripts.job, grace)
-        await press(process, signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         assert await ended(process) == -signal.SIGTERM
 
 
+@pytest.mark.usefixtures("hears_each")
 async def test_a_terminal_that_goes_is_told_twice_and_counts_once(
     program: Program, scripts: Scripts
 ) -> None:
@@ -81,11 +83,11 @@ async def test_a_terminal_that_goes_is_told_twice_and_counts_once(
         await scripts.is_starting.wait()
         for how, grace in ((signal.SIGHUP, None), (signal.SIGINT, timedelta(0))):
             process.send_signal(signal.SIGHUP)
-            await press(process, how)
+            process.send_signal(how)
             async with asyncio.timeout(TIMEOUT):
                 assert await scripts.stops.get() == (scripts.job, grace)
         process.send_signal(signal.SIGHUP)
-        await press(process, signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         assert await ended(process) == -signal.SIGTERM
 
 

@@ -18,9 +18,11 @@ from cli.lines import Lines, Look
 from cli.statuses import ExitStatus
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program, fifo
-from tests.cli.unread import ID, Scripts, ended, full, line, press, said, unread
+from tests.cli.unread import ID, Scripts, ended, full, line, said, unread
 from tests.client.scripted import answering, serving
 from worker.state import Chunk, Stream
+
+pytestmark = pytest.mark.usefixtures("hears_each")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -37,10 +39,10 @@ async def test_the_second_signal_leaves_out_the_output_that_nobody_has_read(
         await asyncio.to_thread(select.select, [pipe[0]], [], [], TIMEOUT)
         os.write(gate, b"\n")
         await full(writer)
-        await press(process)
+        process.send_signal(signal.SIGINT)
         job = (await line(process)).split("stopping job ")[1].split(";")[0]
         assert (await connected.aside("wait", job)).status == 128 + signal.SIGTERM
-        await press(process)
+        process.send_signal(signal.SIGINT)
         assert await ended(process) == 128 + signal.SIGTERM
         told = await said(process, "is left out")
         shown = os.read(pipe[0], 1024 * 1024)
@@ -78,11 +80,11 @@ async def test_who_asks_after_the_end_of_the_job_is_told_of_it(connected: Progra
         job = (await line(process)).split()[-1]
         assert (await connected.aside("wait", job)).status == 0
         await full(writer)
-        await press(process)
+        process.send_signal(signal.SIGINT)
         assert await line(process) == (
             f"workerclient: job {job} has ended; once more leaves the rest of its output out\n"
         )
-        await press(process)
+        process.send_signal(signal.SIGINT)
         assert "workerclient logs --since-offset 65536 " in await said(process, "left out")
         assert await ended(process) == ExitStatus.INTERRUPTED
 
@@ -95,7 +97,7 @@ async def test_output_that_is_read_is_whole_though_its_job_is_killed(connected: 
         await said(process, "job")  # now the client knows that it is started
         assert (await asyncio.to_thread(select.select, [printed], [], [], TIMEOUT))[0]
         for words in ("stopping job", "killing job"):
-            await press(process)
+            process.send_signal(signal.SIGINT)
             assert words in await line(process)
         stdout, stderr = await asyncio.to_thread(process.communicate, timeout=TIMEOUT)
     assert (process.returncode, len(stdout), stderr) == (137, 100_000, b"")
@@ -116,9 +118,9 @@ async def test_the_third_signal_knows_that_the_job_has_ended(
         with unread(program, "run", "--", "yes") as (process, writer):
             await full(writer)
             for words in ("stopping job", "the rest of its output is left out"):
-                await press(process)
+                process.send_signal(signal.SIGINT)
                 await said(process, words)
-            await press(process)
+            process.send_signal(signal.SIGINT)
             assert await ended(process) == ExitStatus.INTERRUPTED
             assert f"job {scripts.job} has ended: query it" in await line(process)
 

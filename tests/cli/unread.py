@@ -3,7 +3,6 @@
 import asyncio
 import os
 import select
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,6 @@ from subprocess import Popen
 from typing import Any
 from uuid import UUID
 
-from cli.asked import TOGETHER
 from gen import workerservice as wire
 from tests.cli.program import TIMEOUT, Program
 from tests.client.scripted import Message, Script
@@ -96,12 +94,6 @@ async def said(process: Popen[bytes], words: str) -> str:
     while words not in (found := await line(process)):
         assert found, f"ended without a word of {words!r}"
     return found
-
-
-async def press(process: Popen[bytes], which: signal.Signals = signal.SIGINT) -> None:
-    """No sooner after another than a finger can: what comes faster is the same request."""
-    await asyncio.sleep(1.5 * TOGETHER)
-    process.send_signal(which)
 
 
 async def ended(process: Popen[bytes]) -> int:
